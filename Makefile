@@ -1,0 +1,64 @@
+# make help lists the targets. Each sets up what it needs, on a machine with Python >= 3.11, make and git.
+
+PYTHON ?= python3
+CORES ?= 2
+GPUS ?= 1
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --resources gpu=$(GPUS)
+SETUP := .venv/.set-up
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test reproduce report ui bench check format readme lock
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(SETUP)  ## the environment in .venv, from requirements.lock
+
+# uv only makes this faster than pip; both check the hashes of the lock.
+$(SETUP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("divergan needs Python >= 3.11: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(SETUP)
+
+demo: $(SETUP)  ## seven GANs on real digits in minutes -> reports/demo/report.pdf
+	$(SNAKEMAKE) --config params=params/demo.yaml
+	@echo "The report: reports/demo/report.pdf. The runs: make ui"
+
+reproduce: $(SETUP)  ## the published study, params.yaml (hours; a GPU is used when there is one)
+	$(SNAKEMAKE)
+
+report: $(SETUP)  ## the PDF of the published study again
+	$(SNAKEMAKE) report
+
+ui: $(SETUP)  ## the MLflow UI at http://127.0.0.1:5000, this machine only
+	$(BIN)/divergan ui
+
+test: $(SETUP)  ## all tests
+	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+
+check: $(SETUP)  ## formatter, linters, type checker
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: $(SETUP)  ## put code into the form that check wants
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/snakefmt Snakefile workflow
+
+bench: $(SETUP)  ## seconds and images/s of the training loop on this machine
+	$(BIN)/python benchmarks/training.py
+
+readme: $(SETUP)  ## the README's result table and picture again, from reports/demo
+	$(BIN)/divergan readme --params params/demo.yaml
+
+lock: $(SETUP)  ## requirements.lock again, from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header --extra dev pyproject.toml --output-file requirements.lock
