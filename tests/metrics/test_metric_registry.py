@@ -1,0 +1,157 @@
+"""Every declaration must keep what it declares."""
+
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from divergan.errors import DivergaNError
+from divergan.features import FEATURE_SETS, FeatureSet
+from divergan.metrics import METRICS, Pair, measurable, measure, measure_some
+
+each_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+CLASSES = 4
+
+
+def images_of_classes(count, seed, classes=CLASSES):
+    """`count` images, equally many of each class: one cluster of features a class, and pixels of their own."""
+    owner = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % classes
+    features = 4 * torch.eye(CLASSES, 12)[labels] + 0.5 * torch.randn(count, 12, generator=owner)
+    images = torch.randint(0, 256, (count, 1, 6, 6), generator=owner, dtype=torch.uint8)
+    logits = 6 * torch.eye(CLASSES)[labels] + 0.5 * torch.randn(count, CLASSES, generator=owner)
+    return FeatureSet(features=features, probabilities=logits.softmax(dim=1), images=images)
+
+
+@pytest.fixture(scope="module")
+def good():
+    """As many generated as reference images is no assumption of any metric: 160 against 200."""
+    return Pair(
+        generated=images_of_classes(160, 0), reference=images_of_classes(200, 1), training=images_of_classes(200, 2)
+    )
+
+
+@pytest.fixture(scope="module")
+def bad(good):
+    """Collapsed on one class, its features noisier and off the data, its probabilities nearly uniform.
+
+    The noise is small on purpose: much noise makes the generated balls wide, and recall then rises.
+    """
+    collapsed = images_of_classes(200, 3, classes=1)
+    noise = 0.5 * torch.randn(200, 12, generator=torch.Generator().manual_seed(4)) + 2
+    probabilities = 0.1 * collapsed.class_probabilities + 0.9 / CLASSES
+    generated = replace(collapsed, features=collapsed.features + noise, probabilities=probabilities)
+    return Pair(generated=generated, reference=good.reference, training=good.training)
+
+
+@each_metric
+def test_worse_images_score_worse(metric, good, bad):
+    if metric.better is None:
+        pytest.skip("read beside its floor")
+    before, after = metric.compute(good), metric.compute(bad)
+    assert (after > before) if metric.better == "lower" else (after < before)
+
+
+@each_metric
+def test_value_at_identity(metric, good):
+    same = Pair(generated=good.reference, reference=good.reference, training=good.training)
+    value = metric.compute(same)
+    if metric.at_identity is None:
+        assert math.isfinite(value)
+    else:  # float64 throughout, and distances that tie with themselves
+        assert value == pytest.approx(metric.at_identity, abs=1e-9)
+
+
+@each_metric
+def test_needs_what_it_declares(metric, good):
+    """Without what it does not need, a metric gives the same; without what it needs, something else or an error."""
+
+    def spoiled(images, part):
+        if part in ("probabilities", "classes"):
+            return replace(images, probabilities=None)
+        return replace(images, **{part: torch.zeros_like(getattr(images, part))})
+
+    def value(part):
+        try:
+            return metric.compute(Pair(**{k: spoiled(v, part) for k, v in vars(sides).items()}))
+        except DivergaNError:
+            return None
+
+    sides = Pair(generated=good.generated, reference=good.reference, training=good.training)
+    needed = "probabilities" if metric.needs == "classes" else metric.needs
+    unchanged = {part for part in ("features", "probabilities", "images") if value(part) == metric.compute(good)}
+    assert unchanged == {"features", "probabilities", "images"} - {needed}
+
+
+@each_metric
+def test_order_of_images_does_not_matter(metric, good):
+    if metric.name == "inception_score":
+        pytest.skip("its splits depend on the order, as published")
+    order = torch.randperm(160, generator=torch.Generator().manual_seed(5))
+    turned = FeatureSet(
+        features=good.generated.features[order],
+        probabilities=good.generated.class_probabilities[order],
+        images=good.generated.images[order],
+    )
+    pair = Pair(generated=turned, reference=good.reference, training=good.training)
+    assert metric.compute(pair) == pytest.approx(metric.compute(good), rel=1e-9, abs=1e-9)  # float64 sums reordered
+
+
+def test_no_entry_is_unclassified():
+    assert all(name == metric.name for name, metric in METRICS.items())
+    assert len({metric.label for metric in METRICS.values()}) == len(METRICS)
+    assert {metric.better for metric in METRICS.values()} <= {"lower", "higher", None}
+    assert all(metric.label and metric.unit and metric.source for metric in METRICS.values())
+    reachable = set().union(*(measurable(each.provides) for each in FEATURE_SETS.values()))
+    assert reachable == METRICS.keys()
+
+
+def test_every_declaration_is_registered():
+    import importlib
+    import pkgutil
+
+    import divergan.metrics as package
+
+    modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
+    declared = {id(v) for module in modules for v in vars(module).values() if type(v) is type(METRICS["fid"])}
+    assert declared == {id(metric) for metric in METRICS.values()}
+
+
+def test_measure_in_registry_order(good):
+    assert list(measure(good)) == list(METRICS)
+    assert list(measure_some(good, iter(["kid", "fid"]))) == ["fid", "kid"]
+    assert measure_some(good, ["fid"])["fid"] == measure(good)["fid"]
+
+
+def test_unknown_metric_is_refused(good):
+    with pytest.raises(DivergaNError, match="fidd"):
+        measure_some(good, ["fidd"])
+
+
+def test_inception_has_no_modes():
+    assert set(METRICS) - set(measurable(FEATURE_SETS["inception"].provides)) == {"modes_covered", "class_kl"}
+
+
+def test_too_few_images_for_neighbours(good):
+    few = images_of_classes(5, 0)
+    with pytest.raises(DivergaNError, match="5 generated images"):
+        measure_some(Pair(generated=few, reference=good.reference, training=good.training), ["recall"])
+
+
+def test_distances_are_computed_once(good, monkeypatch):
+    calls = []
+    from divergan.metrics import pair as module
+
+    kept = module.distances
+    monkeypatch.setattr(module, "distances", lambda x, y: calls.append(1) or kept(x, y))
+    fresh = Pair(generated=good.generated, reference=good.reference, training=good.training)
+    measure_some(fresh, ["precision", "recall", "density", "coverage"])
+    assert len(calls) == 1
+
+
+def test_declarations_load_no_torch():
+    code = "import sys, divergan.metrics, divergan.features; sys.exit('torch.nn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
