@@ -1,0 +1,61 @@
+"""Fully connected networks: the published pair, and the generator with batch normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+from typing import TYPE_CHECKING
+
+from divergan.lazy import lazy
+from divergan.networks.declaration import Critic, Generator, Shape
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy("torch")
+
+SLOPE = 0.2  # of every LeakyReLU, as in the released code of the report
+
+
+def mlp_generator(latent: int, hidden: Sequence[int], shape: Shape) -> torch.nn.Module:
+    """latent -> hidden ... -> C*H*W, LeakyReLU between, tanh at the end."""
+    nn = torch.nn
+    sizes = (latent, *hidden)
+    layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.LeakyReLU(SLOPE, inplace=True))]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], prod(shape)), nn.Tanh(), nn.Unflatten(1, shape))
+
+
+def mlp_batchnorm_generator(latent: int, hidden: Sequence[int], shape: Shape) -> torch.nn.Module:
+    """`mlp_generator` with batch normalisation before every LeakyReLU (the linear bias would be cancelled by it)."""
+    nn = torch.nn
+    sizes = (latent, *hidden)
+    layers = [
+        layer
+        for a, b in pairwise(sizes)
+        for layer in (nn.Linear(a, b, bias=False), nn.BatchNorm1d(b), nn.LeakyReLU(SLOPE, inplace=True))
+    ]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], prod(shape)), nn.Tanh(), nn.Unflatten(1, shape))
+
+
+def mlp_critic(shape: Shape, hidden: Sequence[int], spectral_norm: bool) -> torch.nn.Module:
+    """C*H*W -> hidden ... -> 1, LeakyReLU between, no sigmoid: the raw score v, shape (N,)."""
+    nn = torch.nn
+    normed = nn.utils.parametrizations.spectral_norm if spectral_norm else lambda layer: layer
+    sizes = (prod(shape), *hidden)
+    layers = [
+        layer for a, b in pairwise(sizes) for layer in (normed(nn.Linear(a, b)), nn.LeakyReLU(SLOPE, inplace=True))
+    ]
+    return nn.Sequential(nn.Flatten(), *layers, normed(nn.Linear(sizes[-1], 1)), nn.Flatten(0))
+
+
+MLP_GENERATOR = Generator(
+    name="mlp", label="MLP", source="benatti2024fdivergences, released code", build=mlp_generator
+)
+MLP_BATCHNORM_GENERATOR = Generator(
+    name="mlp_batchnorm",
+    label="MLP with batch normalisation",
+    source="radford2016dcgan, section 3",
+    build=mlp_batchnorm_generator,
+)
+MLP_CRITIC = Critic(name="mlp", label="MLP", source="benatti2024fdivergences, released code", build=mlp_critic)

@@ -1,0 +1,282 @@
+"""The adversarial loop: one for CPU and GPU, the whole data set as uint8 in the device's memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from divergan.data import to_network
+from divergan.lazy import lazy
+from divergan.networks import Critic, Generator
+from divergan.objectives import Objective
+from divergan.randomness import derived_seed, generator
+from divergan.samplers import prior
+
+if TYPE_CHECKING:
+    import torch
+
+    from divergan.params import Training
+else:
+    torch = lazy("torch")
+
+COLLAPSED_SPREAD = 0.01  # samples with less than this share of the data's pixel spread are one picture, not a model
+
+
+@dataclass(kw_only=True)
+class Players:
+    """All that changes while a run trains, and so what a checkpoint holds to resume it bit for bit."""
+
+    generator: torch.nn.Module
+    critic: torch.nn.Module
+    average: torch.nn.Module  # exponential moving average of the generator; the generator itself where decay is 0
+    generator_optimiser: torch.optim.Optimizer
+    critic_optimiser: torch.optim.Optimizer
+    latents: torch.Generator
+    step: int = 0  # generator steps done
+    drawn: int = 0  # real images drawn: the place in the data order
+
+
+@dataclass(kw_only=True)
+class Record:
+    """What a run tells of itself: a row every so many steps, a look at every checkpoint, how it ended."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    spreads: list[tuple[int, float]] = field(default_factory=list)  # (step, samples' pixel spread over the data's)
+    diverged_at: int | None = None  # the first step with a loss or weight that is not finite
+
+    @property
+    def outcome(self) -> str:
+        """"diverged" (NaN or Inf), "collapsed" (all samples are one picture at the end) or "finished"."""
+        if self.diverged_at is not None:
+            return "diverged"
+        return "finished" if self.collapsed_at is None else "collapsed"
+
+    @property
+    def ended_at(self) -> int | None:
+        """The step at which the run diverged or collapsed for good; None where it finished."""
+        return self.diverged_at if self.diverged_at is not None else self.collapsed_at
+
+    @property
+    def collapsed_at(self) -> int | None:
+        """The first checkpoint from which on the samples had no spread; None where the last one has it."""
+        since = None
+        for step, spread in self.spreads:
+            since = (step if since is None else since) if spread < COLLAPSED_SPREAD else None
+        return since
+
+
+class Observer(Protocol):
+    """Where a run reports to; the loop itself knows no file, bar or server."""
+
+    def row(self, row: dict[str, float]) -> None:
+        """A new row of the history."""
+
+    def checkpoint(self, players: Players, record: Record, samples: torch.Tensor) -> None:
+        """A checkpoint is reached; `samples` are uint8 (n, C, H, W), on the same latents at every checkpoint."""
+
+
+def start(
+    settings: Training,
+    networks: tuple[Generator, Critic],
+    shape: tuple[int, int, int],
+    seed: int,
+    device: torch.device | str,
+) -> Players:
+    """Freshly initialised players. Weights are drawn on the CPU, so that they are equal on every device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, "weights"))
+        g = networks[0].build(settings.latent, settings.generator.hidden, shape).to(device)
+        d = networks[1].build(shape, settings.critic.hidden, settings.critic.spectral_norm).to(device)
+    return Players(
+        generator=g,
+        critic=d,
+        average=copy.deepcopy(g) if settings.ema_decay else g,
+        generator_optimiser=adam(g, settings),
+        critic_optimiser=adam(d, settings),
+        latents=generator(seed, "latents", device=device),
+    )
+
+
+def adam(network: torch.nn.Module, settings: Training) -> torch.optim.Optimizer:
+    betas = (settings.betas[0], settings.betas[1])
+    return torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=betas, fused=True)
+
+
+def train(
+    settings: Training,
+    objective: Objective,
+    players: Players,
+    record: Record,
+    images: torch.Tensor,
+    seed: int,
+    observer: Observer,
+) -> None:
+    """Train `players` in place, from wherever they are to the last step, and add to `record`.
+
+    Args:
+        images: uint8 (N, C, H, W) on the players' device.
+        seed: owns the order of the images and the latents of the checkpoints' samples.
+
+    A run that meets NaN or Inf ends there with `record.diverged_at`; its last checkpoint is then what it had.
+    """
+    order = DataOrder(len(images), settings.batch, seed, images.device)
+    generator_loss = objective.generator_loss(settings.generator_loss)
+    checkpoints = checkpoint_steps(settings)
+    data_spread = spread(images)
+    losses: list[torch.Tensor] = []  # since the last row of the history, still on the device
+    if players.step == 0:
+        take_checkpoint(settings, players, record, seed, data_spread, observer)
+
+    while players.step < settings.steps:
+        # The critic sees n_critic fresh batches, then the generator moves once.
+        for _ in range(settings.n_critic):
+            real = to_network(images[order.next(players)])
+            critic_loss, v_real, v_fake = critic_step(settings, objective, players, real)
+        loss = generator_step(settings, generator_loss, players)
+        update_average(settings, players)
+        losses.append(torch.stack((critic_loss, loss)))
+        players.step += 1
+
+        # Losses are read back every so often only, for a GPU must wait for that.
+        if players.step % settings.history_every == 0 or players.step in checkpoints:
+            recorded = torch.stack(losses)
+            losses.clear()
+            if (step := first_not_finite(recorded, players)) is not None:
+                record.diverged_at = step
+                return
+            record.history.append(history_row(objective, players.step, recorded, v_real, v_fake))
+            observer.row(record.history[-1])
+        if players.step in checkpoints:
+            take_checkpoint(settings, players, record, seed, data_spread, observer)
+
+
+def critic_step(
+    settings: Training, objective: Objective, players: Players, real: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """One step of the critic on a real batch in [-1, 1]; returns its loss and the scores, detached."""
+    with torch.no_grad():
+        fake = players.generator(draw_latents(settings, players))
+    regularised = settings.r1_gamma > 0 and players.step % settings.r1_every == 0
+    v_real, v_fake = players.critic(torch.cat((real.requires_grad_(regularised), fake))).split(len(real))
+    loss = objective.critic_loss(v_real, v_fake)
+    penalty = r1_penalty(settings, v_real, real) if regularised else 0.0
+    players.critic_optimiser.zero_grad(set_to_none=True)
+    (loss + penalty).backward()
+    players.critic_optimiser.step()
+    return loss.detach(), v_real.detach(), v_fake.detach()
+
+
+def generator_step(
+    settings: Training, generator_loss: Callable[[torch.Tensor], torch.Tensor], players: Players
+) -> torch.Tensor:
+    """One step of the generator through a critic that stands still; returns its loss, detached."""
+    players.critic.requires_grad_(False)
+    loss = generator_loss(players.critic(players.generator(draw_latents(settings, players))))
+    players.generator_optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    players.generator_optimiser.step()
+    players.critic.requires_grad_(True)
+    return loss.detach()
+
+
+def r1_penalty(settings: Training, v_real: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """gamma/2 E|grad_x v|^2 on real images (Mescheder et al. 2018, Eq. 9), times the interval at which it is added."""
+    (gradient,) = torch.autograd.grad(v_real.sum(), real, create_graph=True)
+    return settings.r1_every * settings.r1_gamma / 2 * gradient.square().flatten(1).sum(1).mean()
+
+
+def draw_latents(settings: Training, players: Players) -> torch.Tensor:
+    return torch.randn(settings.batch, settings.latent, generator=players.latents, device=players.latents.device)
+
+
+def update_average(settings: Training, players: Players) -> None:
+    """average <- decay * average + (1 - decay) * generator, running statistics of batch normalisation included."""
+    if players.average is players.generator:
+        return
+    averages, values = players.average.state_dict().values(), players.generator.state_dict().values()
+    for average, value in zip(averages, values, strict=True):  # state_dict() shares memory with the network, detached
+        average.lerp_(value, 1 - settings.ema_decay) if average.is_floating_point() else average.copy_(value)
+
+
+class DataOrder:
+    """Batches from endless epochs: every epoch is a permutation owned by (seed, epoch), batches run across the seam."""
+
+    def __init__(self, count: int, batch: int, seed: int, device: torch.device):
+        self.count, self.batch, self.seed, self.device = count, batch, seed, device
+        self.epochs: dict[int, torch.Tensor] = {}
+
+    def next(self, players: Players) -> torch.Tensor:
+        """Indices (batch,) of the next real images; moves players.drawn."""
+        first, end = players.drawn, players.drawn + self.batch
+        players.drawn = end
+        parts = []
+        while first < end:
+            epoch, offset = divmod(first, self.count)
+            part = self.permutation(epoch)[offset : offset + end - first]
+            parts.append(part)
+            first += len(part)
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def permutation(self, epoch: int) -> torch.Tensor:
+        if epoch not in self.epochs:
+            rng = generator(self.seed, "order", epoch)
+            self.epochs = {epoch: torch.randperm(self.count, generator=rng).to(self.device)}
+        return self.epochs[epoch]
+
+
+def checkpoint_steps(settings: Training) -> set[int]:
+    """`settings.checkpoints` steps, evenly spaced, the last one the end."""
+    return {round(settings.steps * k / settings.checkpoints) for k in range(1, settings.checkpoints + 1)}
+
+
+def take_checkpoint(
+    settings: Training, players: Players, record: Record, seed: int, data_spread: float, observer: Observer
+) -> None:
+    """Draw the checkpoint's samples from the average generator, note their spread, and tell the observer."""
+    rng = generator(seed, "checkpoint samples", device=players.latents.device)
+    samples = prior(players.average, settings.checkpoint_samples, settings.latent, rng)
+    record.spreads.append((players.step, spread(samples) / data_spread))
+    observer.checkpoint(players, record, samples)
+
+
+def spread(images: torch.Tensor) -> float:
+    """Standard deviation over the images of a pixel, averaged over the pixels, in grey levels."""
+    return float(images.float().std(dim=0).mean())
+
+
+def first_not_finite(losses: torch.Tensor, players: Players) -> int | None:
+    """The first of the last len(losses) steps whose losses (n, 2) or, for the last, whose weights are not finite."""
+    bad = (~losses.isfinite().all(dim=1)).nonzero()
+    if len(bad):
+        return players.step - len(losses) + int(bad[0]) + 1
+    finite = all(p.isfinite().all() for network in (players.generator, players.critic) for p in network.parameters())
+    return None if finite else players.step
+
+
+def history_row(
+    objective: Objective, step: int, losses: torch.Tensor, v_real: torch.Tensor, v_fake: torch.Tensor
+) -> dict[str, float]:
+    """Means of the losses (n, 2) since the last row; scores (N,), divergence and accuracy of the last batch.
+
+    Accuracy is the share of scores on the right side of f'(1), that is of log p/q = 0; NaN where the objective
+    identifies no ratio. The divergence is the critic's estimate, 0 where it sees no difference.
+    """
+    critic_loss, generator_loss = losses.mean(dim=0).tolist()
+    accuracy = float("nan")
+    if objective.log_ratio is not None:
+        right = torch.cat((objective.log_ratio(v_real) > 0, objective.log_ratio(v_fake) <= 0))
+        accuracy = float(right.float().mean())
+    v = torch.cat((v_real, v_fake))
+    return {
+        "step": step,
+        "critic_loss": critic_loss,
+        "generator_loss": generator_loss,
+        "bound": float(objective.divergence(v_real, v_fake)),
+        "accuracy": accuracy,
+        "v_real_mean": float(v_real.mean()),
+        "v_fake_mean": float(v_fake.mean()),
+        "v_min": float(v.min()),
+        "v_max": float(v.max()),
+    }
