@@ -1,0 +1,185 @@
+"""The command line: one verb, one subcommand. The only module that knows its arguments."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from divergan.errors import DivergaNError
+from divergan.plan import Plan
+
+ROOT = Path()  # commands run in the project's folder, as Snakemake and DVC do
+PIPELINE, ASK = "Pipeline, in order (Snakemake calls these)", "Ask and look after"
+
+app = typer.Typer(
+    help="The reproducible study of GAN losses built from divergences.\n\n"
+    "Example: divergan plan --params params/demo.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Params = Annotated[Path, typer.Option("--params", help="The parameter file of the study.")]
+Key = Annotated[str, typer.Argument(help="What to make, as `divergan plan --keys` prints it.")]
+PARAMS = Path("params.yaml")
+
+
+def make(verb: str, key: str, params: Path, threads: int | None = None) -> None:
+    from divergan import jobs
+
+    plan = Plan(params)
+    print(jobs.make(ROOT, plan.step(verb, key), plan.study.device, threads or plan.study.threads))
+
+
+@app.command(rich_help_panel=PIPELINE)
+def data(key: Key, params: Params = PARAMS) -> None:
+    """Fetch, verify and split a data set."""
+    make("data", key, params)
+
+
+@app.command(rich_help_panel=PIPELINE)
+def features(key: Key, params: Params = PARAMS, threads: int | None = None) -> None:
+    """Train the feature classifier, or take its kept reference weights."""
+    make("features", key, params, threads)
+
+
+@app.command(rich_help_panel=PIPELINE)
+def train(key: Key, params: Params = PARAMS, threads: int | None = None) -> None:
+    """Train one GAN: divergan train kl.stabilised-s0 --params params/demo.yaml"""
+    make("train", key, params, threads)
+
+
+@app.command(rich_help_panel=PIPELINE)
+def sample(
+    key: Annotated[str, typer.Argument(help="A sample set of the plan, or with --n a training run.")],
+    params: Params = PARAMS,
+    threads: int | None = None,
+    n: Annotated[int | None, typer.Option(min=1, help="Draw so many images from a trained run into --out.")] = None,
+    out: Annotated[Path | None, typer.Option(help=".png (a grid) or .npz; default <run>.png.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the latents, with --n.")] = 0,
+) -> None:
+    """Draw from a trained generator: divergan sample kl.stabilised-s0 --n 64 --out kl.png"""
+    if n is None:
+        make("sample", key, params, threads)
+        return
+    from divergan import looking
+
+    run = Plan(params).step("train", key)
+    print(looking.draw_to_file(ROOT, run, n, seed, out or Path(f"{run.key}.png")))
+
+
+@app.command(rich_help_panel=PIPELINE)
+def evaluate(key: Key, params: Params = PARAMS, threads: int | None = None) -> None:
+    """Compute every metric of one sample set, and FID over its training."""
+    make("evaluate", key, params, threads)
+
+
+@app.command(rich_help_panel=PIPELINE)
+def compare(key: Key = "tables", params: Params = PARAMS) -> None:
+    """Seeds to means and intervals; ours beside the published numbers."""
+    make("compare", key, params)
+
+
+@app.command(rich_help_panel=PIPELINE)
+def figures(key: Key = "figures", params: Params = PARAMS) -> None:
+    """Draw the figures of the report."""
+    make("figures", key, params)
+
+
+@app.command(rich_help_panel=PIPELINE)
+def report(key: Key = "report", params: Params = PARAMS) -> None:
+    """Typeset the PDF and publish reports/<study>/, where people look."""
+    from divergan import publishing, store
+
+    make("report", key, params)
+    plan = Plan(params)
+    publishing.publish(ROOT, plan)
+    store.tidy(ROOT, plan)
+    print(f"reports/{plan.study.study}/report.pdf")
+
+
+@app.command(rich_help_panel=ASK)
+def plan(
+    params: Params = PARAMS,
+    keys: Annotated[bool, typer.Option("--keys", help="One step a line: verb, key, folder, state.")] = False,
+) -> None:
+    """Show the steps of a parameter file: what exists, what would run and why, and about how long it takes."""
+    from divergan import looking
+
+    looking.print_keys(ROOT, Plan(params)) if keys else looking.print_plan(ROOT, Plan(params))
+
+
+@app.command(rich_help_panel=ASK)
+def where(keys: list[str], params: Params = PARAMS) -> None:
+    """Print the folder of each run (or data set, sample set, evaluation): divergan where kl.stabilised-s0"""
+    from divergan import looking
+
+    for key in keys:
+        print(looking.where(ROOT, Plan(params), key))
+
+
+@app.command(rich_help_panel=ASK)
+def explain(folder: Path) -> None:
+    """Tell which parameters, code and inputs made a folder: divergan explain results/demo/runs/kl.stabilised-s0-…"""
+    from divergan import looking
+
+    looking.explain(folder)
+
+
+@app.command(rich_help_panel=ASK)
+def prune(yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False) -> None:
+    """Remove what no parameter file (params.yaml, params/*.yaml) refers to, after showing it."""
+    from divergan import looking
+
+    looking.prune(ROOT, lambda question: yes or typer.confirm(question))
+
+
+@app.command(rich_help_panel=ASK)
+def tidy(params: Params = PARAMS) -> None:
+    """Move from results/<study>/ to the store what the present plan does not hold."""
+    from divergan import store
+
+    for folder in store.tidy(ROOT, Plan(params)):
+        print(f"{folder} is not in the plan: moved to the store")
+
+
+@app.command(rich_help_panel=ASK)
+def track(params: Params = PARAMS) -> None:
+    """Bring every finished run of a study into MLflow: after `dvc pull`, or when the database was lost."""
+    from divergan import jobs
+
+    print(jobs.track(ROOT, Plan(params)))
+
+
+@app.command(rich_help_panel=ASK)
+def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
+    """Open the MLflow UI on this machine alone, at http://127.0.0.1:5000"""
+    import subprocess
+
+    from divergan import tracking
+
+    raise typer.Exit(subprocess.call(tracking.ui_command(ROOT, port)))
+
+
+def main() -> None:
+    """Run the command line; what a person can put right is one message and exit code 2, never a traceback."""
+    try:
+        app()
+    except DivergaNError as error:
+        stop(f"error: {error}", 2)
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            stop(f"error: the disk is full{place}. Nothing half-made was kept under a real name: free space, run again", 3)
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            stop(f"error: may not write{place}: {error.strerror}. Give yourself the right to, or use another folder", 3)
+        raise
+
+
+def stop(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    raise SystemExit(code)

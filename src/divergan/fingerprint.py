@@ -1,0 +1,163 @@
+"""A fingerprint of the code that computes a result: the definitions it reaches, not their neighbours in the file.
+
+From a few roots ("module:name") every top-level function, class and constant of this package that is named on the way is
+collected, and its syntax tree is written without positions, comments, docstrings and annotations of arguments, in a form
+that is equal on every supported Python (`ast.dump` is not). So a comment, a new neighbour or a newer Python changes
+nothing; a line of the training step does.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+PACKAGE = "divergan"
+ROOT = Path(__file__).parent
+
+# Modules whose code cannot change a result: parameters (their values stand in the recipe), how a file is fetched (its
+# checksum stands in the recipe), where a result is kept, who is told, what is shown.
+EDGES = frozenset(
+    f"{PACKAGE}.{name}"
+    for name in (
+        *("params", "plan", "data.fetching", "data.pickled", "store", "checkpoints"),
+        *("provenance", "tracking", "progress", "errors", "lazy"),
+    )
+)
+# A registry leads to every entry; a recipe names the entries that it uses instead, so that a new one changes nothing.
+REGISTRIES = frozenset({"OBJECTIVES", "GENERATORS", "CRITICS", "SAMPLERS", "DATASETS", "FEATURE_SETS"})
+IGNORED_FIELDS = frozenset({"ctx", "type_comment", "kind", "returns", "type_params"})
+
+Place = tuple[str, str]  # (module, name of a top-level definition)
+
+
+@dataclass
+class Module:
+    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)  # alias -> (module, name or None)
+
+
+@cache
+def fingerprint(roots: tuple[str, ...]) -> str:
+    """SHA-256 over the canonical trees of all that the roots ("module:name") reach."""
+    digest = hashlib.sha256()
+    for (module, name), nodes in sorted(reached(roots).items()):
+        digest.update(f"{module}:{name}={[canonical(node) for node in nodes]!r}\n".encode())
+    return digest.hexdigest()
+
+
+def reached(roots: Iterable[str]) -> dict[Place, list[ast.stmt]]:
+    """Every definition that the roots name, directly or through others."""
+    waiting = [(module, name) for module, name in (root.split(":") for root in roots)]
+    found: dict[Place, list[ast.stmt]] = {}
+    while waiting:
+        place = resolved(*waiting.pop())
+        if place is None or place in found or place[1] in REGISTRIES:
+            continue
+        found[place] = load(place[0]).definitions[place[1]]
+        waiting.extend(named(place[0], found[place]))
+    return found
+
+
+def place_of(declaration: object, package: str) -> str:
+    """The "module:NAME" at which an entry of a registry is declared."""
+    for name, module in sys.modules.items():
+        if name.startswith(f"{PACKAGE}.{package}") and source(name):
+            for variable in load(name).definitions:
+                if vars(module).get(variable) is declaration:
+                    return f"{name}:{variable}"
+    raise LookupError(f"{declaration!r} is not bound to a name at the top of a module in {PACKAGE}.{package}")
+
+
+def resolved(module: str, name: str) -> Place | None:
+    """Where `name` of `module` is defined, through re-exports; None for what is not ours or no definition."""
+    if module in EDGES or not source(module):
+        return None
+    known = load(module)
+    if name in known.definitions:
+        return module, name
+    if name in known.imports and known.imports[name][1] is not None:
+        return resolved(known.imports[name][0], str(known.imports[name][1]))
+    return None
+
+
+def named(module: str, nodes: list[ast.stmt]) -> Iterator[Place]:
+    """The places that a definition's names and `alias.attribute`s may mean."""
+    aliases = dict(load(module).imports)
+    walked = [node for statement in nodes for node in ast.walk(statement)]
+    for node in walked:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            aliases.update(imported(node))
+    for node in walked:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+            yield from attribute(*aliases[node.value.id], node.attr)
+        elif isinstance(node, ast.Name):
+            if node.id in aliases and aliases[node.id][1] is not None:
+                yield aliases[node.id][0], str(aliases[node.id][1])
+            elif node.id not in aliases:
+                yield module, node.id
+
+
+def attribute(module: str, name: str | None, attr: str) -> Iterator[Place]:
+    """`alias.attr`, where the alias is a module of ours; an alias of a definition is yielded by its own name."""
+    target = module if name is None else f"{module}.{name}"
+    if source(target):
+        yield target, attr
+
+
+@cache
+def load(module: str) -> Module:
+    """The top-level definitions and imports of one of our modules."""
+    path = source(module)
+    assert path is not None, module
+    loaded = Module()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        for name in bound(node):
+            loaded.definitions.setdefault(name, []).append(node)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            loaded.imports.update(imported(node))
+    return loaded
+
+
+def bound(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+
+
+def imported(node: ast.Import | ast.ImportFrom) -> dict[str, tuple[str, str | None]]:
+    """What an import of ours binds; relative imports are not used in this package."""
+    if isinstance(node, ast.ImportFrom):
+        ours = (node.module or "").split(".")[0] == PACKAGE
+        return {a.asname or a.name: (str(node.module), a.name) for a in node.names} if ours else {}
+    return {a.asname: (a.name, None) for a in node.names if a.asname and a.name.split(".")[0] == PACKAGE}
+
+
+@cache
+def source(module: str) -> Path | None:
+    """The file of one of our modules, None for anything else."""
+    first, *rest = module.split(".")
+    if first != PACKAGE:
+        return None
+    path = ROOT.joinpath(*rest)
+    return next((p for p in (path / "__init__.py", path.with_suffix(".py")) if p.is_file()), None)
+
+
+def canonical(node: object) -> object:
+    """A syntax tree as nested lists: no positions, no docstrings, no empty fields, argument annotations dropped."""
+    if isinstance(node, list):
+        return [canonical(item) for item in node if not is_docstring(item)]
+    if not isinstance(node, ast.AST):
+        return [type(node).__name__, repr(node)]
+    ignored = IGNORED_FIELDS | ({"annotation"} if isinstance(node, ast.arg) else set())
+    fields = [(name, getattr(node, name, None)) for name in sorted(node._fields) if name not in ignored]
+    return [type(node).__name__, *([name, canonical(value)] for name, value in fields if value not in (None, []))]
+
+
+def is_docstring(node: object) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -1,0 +1,93 @@
+"""Making a step: reuse what is there, compute what is not, let MLflow watch."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from divergan import provenance, store, tracking
+from divergan.plan import REAL, Plan, Step
+
+if TYPE_CHECKING:
+    from divergan.tracking import Live
+
+TRACKED = ("train", "evaluate")
+
+
+def make(root: Path, step: Step, device: str, threads: int) -> str:
+    """Make one step and say how: nothing if it is there, a link if the store has it, else compute it."""
+    folder = store.place(root, step)
+    if store.exists(root, step):
+        return f"{folder} is there"
+    if store.adopt(root, step):
+        return f"{folder} taken from the store"
+    device, commit = provenance.chosen_device(device), provenance.commit(root)
+
+    def work(out: Path, live: Live) -> dict[str, Any]:
+        from divergan import pipeline
+
+        provenance.prepare_torch(device, threads)
+        started, cpu_started = time.monotonic(), time.process_time()
+        job = pipeline.Job(step=step, root=root, out=out, device=device, live=live)
+        facts = getattr(pipeline, step.verb)(job)
+        seconds = {"wall_seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu_started}
+        store.write_json(out / "timing.json", seconds)
+        return facts | {"commit": commit, "environment": provenance.environment(root, device, threads)}
+
+    if step.verb not in TRACKED:
+        store.make(root, step, lambda out: work(out, tracking.Live()))
+    else:
+        with tracking.run(root, **described(step, commit)) as live:
+            store.make(root, step, lambda out: work(out, live))
+            live.finish(outcome(folder))
+    return f"{folder} made"
+
+
+def outcome(folder: Path) -> str:
+    """How the run that left `folder` ended: "finished", "diverged at step 1200", ..."""
+    facts = store.read_json(folder / store.RUN)
+    at = f" at step {facts['at_step']}" if facts.get("at_step") is not None else ""
+    return f"{facts.get('outcome', 'finished')}{at}"
+
+
+def described(step: Step, commit: str | None) -> dict[str, Any]:
+    """How MLflow names and tags a training or an evaluation."""
+    run = step if step.verb == "train" else next(iter(step.inputs_of("train")), None)
+    params = dict(step.settings)
+    tags: dict[str, Any] = {"commit": commit, "recipe": step.hash[:8]}
+    if run is not None:
+        variant, arm = run.key.rsplit("-s", 1)[0], run.key.rsplit("-s", 1)[0].split(".")[1]
+        params = {**run.settings["training"], "seed": run.settings["seed"], "threads": run.settings["threads"]}
+        tags |= {"variant": variant, "arm": arm, "seed": run.settings["seed"], "objective": params["objective"]}
+    name = step.key if step.verb == "train" else f"{run.key if run else 'real images'} evaluation"
+    return {
+        "experiment": step.study, "name": name, "recipe": step.hash, "kind": step.verb, "params": params, "tags": tags,
+    }  # fmt: skip
+
+
+def track(root: Path, plan: Plan) -> str:
+    """Bring every finished training and evaluation of a study into MLflow."""
+    steps = [step for verb in TRACKED for step in plan.of(verb) if store.exists(root, step)]
+    new = sum(tracking.record(root, **described(step, facts(root, step)["commit"]), **finished(root, step)) for step in steps)
+    return f"{new} of {len(steps)} finished runs of {plan.study.study} were new to MLflow"
+
+
+def facts(root: Path, step: Step) -> dict[str, Any]:
+    return store.read_json(store.place(root, step) / store.RUN)
+
+
+def finished(root: Path, step: Step) -> dict[str, Any]:
+    """What MLflow keeps of a finished run: its curves, its pictures, its recipe."""
+    from divergan import pipeline
+
+    folder = store.place(root, step)
+    artifacts = [folder / store.RECIPE, folder / store.RUN]
+    if step.verb == "train":
+        history = pipeline.load_history(folder)
+        pictures = [(path, path.name) for path in sorted((folder / "checkpoints").glob("*.png"))]
+    else:
+        history = pipeline.load_curves(folder, step)
+        samples = [] if step.key == REAL else [(store.place(root, step.input("sample")) / "grid.png", "samples.png")]
+        pictures = [(path, name) for path, name in samples if path.is_file()]
+    return {"history": history, "pictures": pictures, "artifacts": artifacts, "outcome": outcome(folder)}

@@ -1,0 +1,184 @@
+"""What a person asks of a study: its plan, where a result lies, what made it, what can go, a look at a generator."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from divergan import store
+from divergan.errors import DivergaNError
+from divergan.estimates import core_seconds
+from divergan.plan import FOLDERS, Plan, Step, UnknownKey
+
+MADE, SHELVED, MISSING = "made", "in the store", "to make"
+
+
+def state(root: Path, step: Step) -> str:
+    if store.exists(root, step):
+        return MADE
+    return SHELVED if store.is_shelved(root, step) else MISSING
+
+
+def print_keys(root: Path, plan: Plan) -> None:
+    for step in plan.steps:
+        print(f"{step.verb}\t{step.key}\t{store.place(root, step)}\t{state(root, step)}")
+
+
+def print_plan(root: Path, plan: Plan) -> None:
+    """A table with a row for each verb and variant: how many are made, what would run, why, for about how long."""
+    table = Table("verb", "what", "steps", "made", "in the store", "to make", "core time", "why", title=plan.study.title, box=SIMPLE)
+    total = 0.0
+    for (verb, name), group in groupby(plan.steps, key=lambda step: (step.verb, without_seed(step.key))):
+        steps = list(group)
+        states = [state(root, step) for step in steps]
+        missing = [step for step, found in zip(steps, states, strict=True) if found == MISSING]
+        seconds = sum(core_seconds(step) for step in missing)
+        total += seconds
+        counts = [str(states.count(value) or "") for value in (MADE, SHELVED, MISSING)]
+        reason = why(root, missing[0]) if missing else ""
+        table.add_row(verb, name, str(len(steps)), *counts, duration(seconds) if missing else "", reason)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160  # a log or a pipe has no width of its own
+    console.print(table)
+    todo = sum(state(root, step) == MISSING for step in plan.steps)
+    if todo:
+        console.print(
+            f"{todo} of {len(plan.steps)} steps to make: about {duration(total)} of one core's time "
+            "(an estimate from the arithmetic of the networks; a GPU is much faster)."
+        )
+    else:
+        console.print(f"Nothing to compute: all {len(plan.steps)} steps are there.")
+
+
+def without_seed(key: str) -> str:
+    """kl.stabilised-s0.prior -> kl.stabilised.prior"""
+    head, mark, tail = key.rpartition("-s")
+    return head + tail.lstrip("0123456789") if mark else key
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def why(root: Path, step: Step) -> str:
+    """What differs from the step's last recipe of the same key, in this study or in the store."""
+    earlier = max(recipes(root, step), key=lambda path: path.stat().st_mtime, default=None)
+    if earlier is None:
+        return "new"
+    found = list(differences(store.read_json(earlier), json.loads(json.dumps(step.recipe))))
+    if any(text.startswith("input ") for text in found):  # a change from above is told where it happened
+        found = [text for text in found if not text.startswith("input ")] or ["follows an input"]
+    return "; ".join(found[:2]) + ("; ..." if len(found) > 2 else "") or "was removed"
+
+
+def recipes(root: Path, step: Step) -> list[Path]:
+    folder = root / "results" / step.study / FOLDERS[step.verb]
+    shelved = (root / "results" / ".store").glob(f"*/{store.RECIPE}")
+    same = [path for path in shelved if (r := store.read_json(path))["key"] == step.key and r["verb"] == step.verb]
+    return [*folder.glob(f"{step.key}-????????/{store.RECIPE}"), *same]
+
+
+def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
+    """The leaves at which two recipes differ: "training.r1_gamma 0.1 -> 1.0"."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in dict.fromkeys((*old, *new)):
+            inner = key if place in ("", "settings") else f"{place}.{key}"
+            yield from differences(old.get(key), new.get(key), inner)
+    elif old != new:
+        if place == "code":
+            yield "its code changed"
+        elif place.startswith("inputs."):
+            yield f"input {place.removeprefix('inputs.')} changed"
+        else:
+            yield f"{place} {old} -> {new}"
+
+
+def where(root: Path, plan: Plan, key: str) -> Path:
+    """The folder of the first verb that plans this key; a run before its samples and evaluation."""
+    for verb in ("train", *FOLDERS):
+        try:
+            return store.place(root, plan.step(verb, key))
+        except UnknownKey:
+            continue
+    keys = ", ".join(step.key for step in plan.of("train"))
+    raise UnknownKey(f"{plan.file} plans no {key!r}; its runs are {keys}")
+
+
+def explain(folder: Path) -> None:
+    """Print the recipe and the facts of a result's folder."""
+    if not (folder / store.RECIPE).is_file() or not (folder / store.RUN).is_file():
+        raise DivergaNError(f"{folder} is no result: it has no {store.RECIPE} and {store.RUN}; `divergan where KEY` finds one")
+    recipe, run = store.read_json(folder / store.RECIPE), store.read_json(folder / store.RUN)
+    console = Console(highlight=False)
+    outcome = f"{run.get('outcome', 'finished')}" + (f" at step {run['at_step']}" if run.get("at_step") is not None else "")
+    console.print(f"[bold]{recipe['verb']} {recipe['key']}[/]  recipe {run['recipe']}  {outcome}")
+    environment = run["environment"]
+    rows = {
+        **{f"settings.{name}": value for name, value in leaves(recipe["settings"])},
+        **{f"input {name}": value for name, value in recipe["inputs"].items()},
+        "code": f"{recipe['code'][:16]} (fingerprint of what divergan.pipeline:{recipe['verb']} reaches)",
+        "commit": run["commit"],
+        "device": f"{environment['device']}, {environment['threads']} threads, {environment['processor']}",
+        "versions": ", ".join(f"{name} {value}" for name, value in environment["packages"].items() if value),
+        "files intact": "yes" if store.checked(folder) else "NO: a checksum differs from run.json",
+    }
+    table = Table(show_header=False, box=None)
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    console.print(table)
+
+
+def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, item in value.items():
+        if isinstance(item, dict):
+            yield from leaves(item, f"{prefix}{name}.")
+        else:
+            yield prefix + name, item
+
+
+def prune(root: Path, agreed: Callable[[str], bool]) -> None:
+    """Show, then remove, what no parameter file refers to."""
+    files = [path for path in (root / "params.yaml", *sorted((root / "params").glob("*.yaml"))) if path.is_file()]
+    unused = store.unreferenced(root, [Plan(path) for path in files])
+    if not unused:
+        print(f"Nothing to remove: {', '.join(map(str, files))} refer to everything in the store.")
+        return
+    for folder, size in unused.items():
+        recipe = folder / store.RECIPE
+        name = " ".join(store.read_json(recipe)[part] for part in ("verb", "key")) if recipe.is_file() else "half-made"
+        print(f"{folder}  {size / 1e6:8.1f} MB  {name}")
+    if agreed(f"Remove these {len(unused)}, {sum(unused.values()) / 1e6:.1f} MB?"):
+        for folder in unused:
+            shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+
+
+def draw_to_file(root: Path, run: Step, count: int, seed: int, out: Path) -> str:
+    """Draw `count` images from a trained run into a PNG grid or an .npz with `images` uint8 (n, C, H, W)."""
+    import numpy as np
+
+    from divergan import pipeline
+    from divergan.pipeline.files import save_grid
+    from divergan.randomness import generator
+
+    if out.suffix not in (".png", ".npz"):
+        raise DivergaNError(f"--out {out}: expected a name that ends in .png (a grid) or .npz (an array)")
+    if not store.exists(root, run):
+        raise DivergaNError(f"{run.key} is not trained yet: {store.place(root, run)} is missing; make it with `snakemake train`")
+    images = pipeline.draw(store.place(root, run), run, "cpu", "prior", count, generator(seed, "drawn by hand"))
+    if out.suffix == ".png":
+        save_grid(out, images)
+    else:
+        with store.written(out) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, images=images.numpy())
+    return f"{out}: {count} images from {run.key}"

@@ -1,0 +1,14 @@
+"""The steps of the pipeline, one function a verb: read the inputs' files, call the pure core, write the output's files.
+
+Each returns the facts that its run.json adds. What such a function reaches is its recipe's code fingerprint, so nothing
+that cannot change a result belongs here.
+"""
+
+from __future__ import annotations
+
+from divergan.pipeline.job import Job
+from divergan.pipeline.measures import evaluate
+from divergan.pipeline.models import data, draw, features, sample, train
+from divergan.pipeline.tables import compare, figures, report
+
+__all__ = ["Job", "compare", "data", "draw", "evaluate", "features", "figures", "report", "sample", "train"]

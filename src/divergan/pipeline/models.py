@@ -1,0 +1,137 @@
+"""From raw images to trained generators and their samples: the verbs data, features, train and sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from divergan import checkpoints
+from divergan.data import fetch, load_splits, raw_images, save_splits, split, training_images
+from divergan.features import FEATURE_SETS, classifier_accuracy, compare_weights, train_classifier
+from divergan.networks import CRITICS, GENERATORS
+from divergan.objectives import OBJECTIVES
+from divergan.params import Training
+from divergan.pipeline.files import (
+    CLASSIFIER,
+    CRITIC,
+    GENERATOR,
+    HISTORY,
+    SAMPLES,
+    SPLITS,
+    STATE,
+    kept_weights,
+    save_grid,
+    save_history,
+    save_tensors,
+)
+from divergan.pipeline.job import Job
+from divergan.plan import Step
+from divergan.progress import shown
+from divergan.randomness import generator
+from divergan.samplers import SAMPLERS
+from divergan.training import Players, Record, start
+from divergan.training import train as train_players
+
+if TYPE_CHECKING:
+    import torch
+
+
+def data(job: Job) -> dict[str, Any]:
+    """Fetch, verify and split a data set."""
+    settings = job.step.settings
+    raw = job.root / "data" / "raw"
+    fetch(settings["name"], raw, print)
+    splits = split(raw_images(settings["name"], raw), settings["splits"], settings["seed"])
+    save_splits(job.out / SPLITS, splits)
+    return {"images": {name: len(images) for name, (images, _) in splits.items()}}
+
+
+def features(job: Job) -> dict[str, Any]:
+    """Train the feature classifier from its seed; where reference weights are kept, compare with them and use those."""
+    settings = job.step.settings
+    if settings["name"] != "digits":
+        FEATURE_SETS[settings["name"]].network(settings["weights"])
+        return {"weights": settings["weights"]}
+    splits = load_splits(job.input("data") / SPLITS)
+    options = {name: settings[name] for name in ("seed", "epochs", "batch", "learning_rate")}
+    images, labels = splits["classifier.images"], splits["classifier.labels"]
+    state = train_classifier(images, labels, **options)
+    facts: dict[str, Any] = {}
+    if settings["kept"]:
+        kept = kept_weights(job.root / settings["weights"], settings["kept"])
+        facts["retrained"] = compare_weights(state, kept, splits["tuning.images"])
+        state = kept
+    save_tensors(job.out / CLASSIFIER, state)
+    network = FEATURE_SETS["digits"].network(state)
+    for name in ("classifier", "tuning", "evaluation"):
+        facts[f"{name}_accuracy"] = classifier_accuracy(network, splits[f"{name}.images"], splits[f"{name}.labels"])
+    return facts
+
+
+def train(job: Job) -> dict[str, Any]:
+    """One training run, from its last checkpoint where there is one."""
+    settings, seed = Training.model_validate(job.step.settings["training"]), job.step.settings["seed"]
+    images = training_images(load_splits(job.input("data") / SPLITS), settings.images).to(job.device)
+    objective = OBJECTIVES[settings.objective]
+    players, record = begun(job, settings, tuple(images.shape[1:]))
+    with shown(job.step.key, settings.steps, "steps") as bar:
+        bar.start(players.step)
+        train_players(settings, objective, players, record, images, seed, FileObserver(job, bar))
+    if record.outcome == "diverged":
+        checkpoints.restore(job.out / STATE, players)
+    save_tensors(job.out / GENERATOR, checkpoints.weights(players.average))
+    save_tensors(job.out / CRITIC, checkpoints.weights(players.critic))
+    save_history(job.out / HISTORY, record)
+    (job.out / STATE).unlink()
+    return {"outcome": record.outcome, "at_step": record.ended_at, "images_seen": players.drawn}
+
+
+def begun(job: Job, settings: Training, shape: tuple[int, int, int]) -> tuple[Players, Record]:
+    """Fresh players, put where the last checkpoint was if there is one."""
+    networks = GENERATORS[settings.generator.name], CRITICS[settings.critic.name]
+    players = start(settings, networks, shape, job.step.settings["seed"], job.device)
+    state = job.out / STATE
+    return players, checkpoints.restore(state, players) if state.is_file() else Record()
+
+
+class FileObserver:
+    """Puts a training's checkpoints and samples into its folder, and tells the bar and MLflow."""
+
+    def __init__(self, job: Job, bar: Any):
+        self.job, self.bar = job, bar
+
+    def row(self, row: dict[str, float]) -> None:
+        values = {name: value for name, value in row.items() if name != "step"}
+        self.bar.update(int(row["step"]))
+        self.job.live.metrics(int(row["step"]), values)
+
+    def checkpoint(self, players: Players, record: Record, samples: torch.Tensor) -> None:
+        folder = self.job.out / "checkpoints"
+        save_tensors(folder / f"step-{players.step:08d}.safetensors", {"images": samples})
+        picture = folder / f"step-{players.step:08d}.png"
+        save_grid(picture, samples[:64])
+        self.job.live.picture(picture, picture.name)
+        checkpoints.save(self.job.out / STATE, players, record)
+
+
+def sample(job: Job) -> dict[str, Any]:
+    """Draw the evaluation samples from a trained generator; runs of equal seed share their latents."""
+    settings = job.step.settings
+    rng = generator(settings["seed"], "evaluation samples", device=job.device)
+    images = draw(job.input("train"), job.step.input("train"), job.device, settings["sampler"], settings["samples"], rng)
+    save_tensors(job.out / SAMPLES, {"images": images})
+    save_grid(job.out / "grid.png", images[:64])
+    return {"images": len(images)}
+
+
+def draw(
+    folder: Path, run: Step, device: str, sampler: str, count: int, rng: torch.Generator
+) -> torch.Tensor:  # fmt: skip
+    """uint8 (count, C, H, W) from the generator that the training run `run` left in `folder`."""
+    from safetensors.torch import load_file
+
+    settings = Training.model_validate(run.settings["training"])
+    shape = tuple(run.input("data").settings["declared"]["shape"])
+    network = GENERATORS[settings.generator.name].build(settings.latent, settings.generator.hidden, shape)
+    network.load_state_dict(load_file(folder / GENERATOR))
+    return SAMPLERS[sampler].draw(network.to(device), count, settings.latent, rng)

@@ -1,0 +1,156 @@
+"""Where results are kept: named by their recipe, written whole or not at all.
+
+results/<study>/<folder>   exactly the present plan of a study; what people and Snakemake look at, and DVC versions
+results/.store/<hash>      whatever was ever made (hard links to the same files): a revert of a parameter costs nothing
+results/.partial/<hash>    what is being made, and what a killed run left to resume from
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from divergan.plan import Plan, Step
+
+RUN = "run.json"  # written last: its presence says that a folder is complete
+RECIPE = "recipe.json"
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that takes its place if the block ends well, and vanishes if not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    with written(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def place(root: Path, step: Step) -> Path:
+    """The step's folder in its study."""
+    return root / "results" / step.study / step.folder
+
+
+def shelf(root: Path, step: Step) -> Path:
+    """The step's folder in the store."""
+    return root / "results" / ".store" / step.hash
+
+
+def partial(root: Path, step: Step) -> Path:
+    """Where the step is being made."""
+    return root / "results" / ".partial" / step.hash
+
+
+def exists(root: Path, step: Step) -> bool:
+    return (place(root, step) / RUN).is_file()
+
+
+def is_shelved(root: Path, step: Step) -> bool:
+    return (shelf(root, step) / RUN).is_file()
+
+
+def checked(folder: Path) -> bool:
+    """Whether every file that the folder's run.json lists has the checksum it lists."""
+    files = read_json(folder / RUN)["files"]
+    return all((folder / name).is_file() and sha256(folder / name) == value for name, value in files.items())
+
+
+def adopt(root: Path, step: Step) -> bool:
+    """Link the step's folder from the store into its study, if the store has it whole."""
+    source = shelf(root, step)
+    if not is_shelved(root, step):
+        return False
+    if not checked(source):
+        shutil.rmtree(source)
+        return False
+    link(source, place(root, step))
+    return True
+
+
+def make(root: Path, step: Step, work: Callable[[Path], dict[str, Any]]) -> Path:
+    """The step's folder in its study, made by `work(folder)`, which returns the facts for run.json.
+
+    If `work` raises or the process dies, what it wrote waits in results/.partial/ to be resumed. A lock keeps a second
+    process from making the same step; the kernel frees it when a process dies.
+    """
+    from filelock import FileLock
+
+    folder = partial(root, step)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not adopt(root, step):
+            folder.mkdir(exist_ok=True)
+            facts = work(folder)
+            write_json(folder / RECIPE, step.recipe)
+            names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+            files = {name: sha256(folder / name) for name in names if not name.startswith("timing.")}
+            write_json(folder / RUN, {"recipe": step.hash, "verb": step.verb, "key": step.key, "files": files, **facts})
+            shelf(root, step).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(folder, shelf(root, step))
+            link(shelf(root, step), place(root, step))
+    return place(root, step)
+
+
+def link(source: Path, target: Path, only: str = "*") -> None:
+    """Hard-link a folder's files that match `only` (copy where the file system cannot), whole or not at all."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    others = lambda folder, names: [n for n in names if not fnmatch(n, only) and not Path(folder, n).is_dir()]  # noqa: E731
+    shutil.copytree(source, temporary, copy_function=link_file, ignore=others)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(temporary, target)
+
+
+def link_file(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def tidy(root: Path, plan: Plan) -> list[Path]:
+    """Take from results/<study>/ what the present plan does not hold; what is complete goes to the store."""
+    study = root / "results" / plan.study.study
+    wanted = {place(root, step) for step in plan.steps}
+    strangers = [p for p in sorted(study.glob("*/*")) if p not in wanted]
+    for folder in strangers:
+        run = folder / RUN
+        if run.is_file() and not (root / "results" / ".store" / read_json(run)["recipe"]).exists():
+            os.replace(folder, root / "results" / ".store" / read_json(run)["recipe"])
+        else:
+            shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+    return strangers
+
+
+def unreferenced(root: Path, plans: Iterable[Plan]) -> dict[Path, int]:
+    """Folders of the store, and half-made ones, that no plan refers to, with their size in bytes."""
+    wanted = {step.hash for plan in plans for step in plan.steps}
+    folders = [p for name in (".store", ".partial") for p in sorted((root / "results" / name).glob("*"))]
+    return {
+        folder: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) if folder.is_dir() else 0
+        for folder in folders
+        if folder.name.removesuffix(".lock") not in wanted
+    }
