@@ -1,0 +1,20 @@
+# The DAG of a study. It is thin: the plan (src/divergan/plan.py) knows the steps, one rule a verb makes them.
+#
+#   snakemake --cores 8 --resources gpu=2                          the published study, params.yaml
+#   snakemake --cores 2 --config params=params/demo.yaml           another study
+#   snakemake train | evaluate_all | report                        a part of it
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/sample.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    localrule: True
+    input:
+        PUBLISHED_REPORT,

@@ -1,0 +1,60 @@
+# What every rule shares: the plan, and the way from a step to its files. A step's folder carries the hash of its recipe,
+# so that a file's existence is the whole question (profiles/default sets rerun-triggers to match).
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from divergan import provenance
+from divergan.errors import DivergaNError
+from divergan.plan import FOLDERS, Plan
+
+if unknown := set(config) - {"params"}:
+    raise WorkflowError(
+        f"--config knows the key 'params' alone, not {', '.join(sorted(unknown))}: "
+        "numbers live in the parameter file, for the command that a rule runs reads nothing else."
+    )
+
+PARAMS = config.get("params", "params.yaml")
+try:
+    PLAN = Plan(Path(PARAMS))
+    STEPS = {step.folder: step for step in PLAN.steps}
+except DivergaNError as error:
+    raise WorkflowError(str(error))
+
+STUDY = PLAN.study.study
+GPUS = 1 if provenance.chosen_device(PLAN.study.device) == "cuda" else 0
+PUBLISHED_REPORT = f"reports/{STUDY}/{PLAN.of('report')[0].hash[:8]}.id"
+
+
+wildcard_constraints:
+    name=r"[a-z0-9_.]+(-s[0-9]+)?[a-z0-9_.]*-[0-9a-f]{8}",
+
+
+def output_of(verb):
+    """The pattern of a verb's output, for a rule."""
+    return f"results/{STUDY}/{FOLDERS[verb]}/{{name}}/run.json"
+
+
+def log_of(verb):
+    return f"logs/{STUDY}/{verb}/{{name}}.log"
+
+
+def run_file(step):
+    return f"results/{STUDY}/{step.folder}/run.json"
+
+
+def inputs_of(verb):
+    """The input function of a verb's rule: the run.json of everything that the step is made from."""
+
+    def inputs(wildcards):
+        step = STEPS.get(f"{FOLDERS[verb]}/{wildcards.name}")
+        if step is None:
+            raise WorkflowError(f"{PARAMS} plans no {verb} {wildcards.name}: `divergan plan --keys` lists what it does.")
+        return [run_file(needed) for needed in step.inputs]
+
+    return inputs
+
+
+def all_of(*verbs):
+    return [run_file(step) for verb in verbs for step in PLAN.of(verb)]

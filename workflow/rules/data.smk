@@ -1,0 +1,34 @@
+# Raw images, fetched, verified and split; the classifier whose features the metrics use.
+
+
+rule data:
+    output:
+        output_of("data"),
+    log:
+        log_of("data"),
+    conda:
+        "../../environment.yml"
+    shell:
+        "divergan data {wildcards.name} --params {PARAMS} > {log} 2>&1"
+
+
+rule features:
+    input:
+        inputs_of("features"),
+    output:
+        output_of("features"),
+    log:
+        log_of("features"),
+    threads: PLAN.study.threads
+    resources:
+        gpu=GPUS,
+    conda:
+        "../../environment.yml"
+    shell:
+        "divergan features {wildcards.name} --params {PARAMS} --threads {threads} > {log} 2>&1"
+
+
+rule prepare:
+    localrule: True
+    input:
+        all_of("data", "features"),

@@ -1,0 +1,28 @@
+# Figures and the PDF. `report` publishes reports/<study>/ under fixed names; the id file among them names the recipe that
+# it shows, so that after an edit, a revert or a checkout the folder is never another parameter file's.
+
+
+rule figures:
+    input:
+        inputs_of("figures"),
+    output:
+        output_of("figures"),
+    log:
+        log_of("figures"),
+    conda:
+        "../../environment.yml"
+    shell:
+        "divergan figures {wildcards.name} --params {PARAMS} > {log} 2>&1"
+
+
+rule report:
+    input:
+        [run_file(step) for step in PLAN.of("report")[0].inputs],
+    output:
+        PUBLISHED_REPORT,
+    log:
+        f"logs/{STUDY}/report/report.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "divergan report --params {PARAMS} > {log} 2>&1"

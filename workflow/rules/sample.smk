@@ -1,0 +1,17 @@
+# The samples that are evaluated, from each trained generator.
+
+
+rule sample:
+    input:
+        inputs_of("sample"),
+    output:
+        output_of("sample"),
+    log:
+        log_of("sample"),
+    threads: PLAN.study.threads
+    resources:
+        gpu=GPUS,
+    conda:
+        "../../environment.yml"
+    shell:
+        "divergan sample {wildcards.name} --params {PARAMS} --threads {threads} > {log} 2>&1"
