@@ -16,6 +16,7 @@ from rich.table import Table
 from divergan import store
 from divergan.errors import DivergaNError
 from divergan.estimates import core_seconds
+from divergan.params import leaves
 from divergan.plan import FOLDERS, Plan, Step, UnknownKey
 
 MADE, SHELVED, MISSING = "made", "in the store", "to make"
@@ -137,14 +138,6 @@ def explain(folder: Path) -> None:
     for name, value in rows.items():
         table.add_row(name, str(value))
     console.print(table)
-
-
-def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, item in value.items():
-        if isinstance(item, dict):
-            yield from leaves(item, f"{prefix}{name}.")
-        else:
-            yield prefix + name, item
 
 
 def prune(root: Path, agreed: Callable[[str], bool]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -152,6 +152,7 @@ class Study(Strict):
 
     study: Name
     title: str
+    question: str
     seeds: Annotated[list[Seed], Field(min_length=1)]
     device: Literal["auto", "cpu", "cuda"]
     threads: Positive
@@ -205,6 +206,15 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
             below = result.get(key)
             result[key] = merged(below, value) if isinstance(below, dict) and isinstance(value, Mapping) else value
     return result
+
+
+def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested parameters under their dotted names."""
+    for name, item in value.items():
+        if isinstance(item, dict):
+            yield from leaves(item, f"{prefix}{name}.")
+        else:
+            yield prefix + name, item
 
 
 def read(path: Path) -> Study:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from divergan.data import DATASETS, load_splits
-from divergan.errors import DivergaNError
 from divergan.features import FEATURE_SETS
 from divergan.lazy import lazy
 from divergan.metrics import METRICS, measurable
 from divergan.objectives import OBJECTIVES
+from divergan.params import leaves
 from divergan.pipeline.files import HISTORY, METRICS as METRICS_FILE, OVER_TRAINING, SAMPLES, SPLITS, load_images
 from divergan.pipeline.job import Job
 from divergan.plan import PUBLISHED, REAL, Step
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from divergan.figures import Tables
+    from divergan.report import Provenance
 else:
     pd = lazy("pandas")
 
@@ -36,7 +38,7 @@ def compare(job: Job) -> dict[str, Any]:
     settings = job.step.settings
     runs, floors = runs_table(job), floors_table(job)
     summary = summarise(runs, floors["metric"])
-    published = pd.read_csv(job.root / PUBLISHED, dtype=str, keep_default_na=False)
+    published = pd.read_csv(job.root / PUBLISHED)
     images = training_counts(job)
     ours = summary.assign(training_images=[images[overlapping] for overlapping in summary["overlapping"]])
     tables = {
@@ -162,8 +164,53 @@ def report(job: Job) -> dict[str, Any]:
     from divergan.report import compile_pdf, values
 
     shutil.copytree(job.input("figures"), job.out / "figures", ignore=shutil.ignore_patterns("*.json"), dirs_exist_ok=True)
-    published = pd.read_csv(job.input("compare") / "published.csv", keep_default_na=False, na_values={"ours": [""]})
+    published = pd.read_csv(job.input("compare") / "published.csv").fillna({"reason": "", "caveat": ""})
     write_json(job.out / "values.json", values(study_tables(job), published, provenance(job)))
     with written(job.out / "report.pdf") as temporary:
         temporary.write_bytes(compile_pdf(job.out))
     return {}
+
+
+def provenance(job: Job) -> Provenance:
+    """What made the results, from the run.json and timing.json of everything that the report rests on."""
+    study, data = job.step.settings["study"], job.step.inputs_of("train")[0].input("data")
+    folders = [place(job.root, step) for step in {s.hash: s for s in ancestors(job.step)}.values()]
+    runs = [read_json(folder / RUN) for folder in folders]
+    machines = [run["environment"] for run in runs]
+    packages = dict.fromkeys(name for machine in machines for name in machine["packages"])
+    (features,) = {s.hash: s for s in ancestors(job.step) if s.verb == "features"}.values()
+    return {
+        "study": study["study"],
+        "title": study["title"],
+        "question": study["question"],
+        "parameters": shared_parameters(job.step.inputs_of("train")),
+        "commits": distinct(run["commit"] or "none" for run in runs),
+        "versions": {
+            "Python": distinct(machine["python"] for machine in machines),
+            **{name: distinct(machine["packages"][name] or "absent" for machine in machines) for name in packages},
+        },
+        "devices": distinct(f"{m['device']}, {m['threads']} threads, {m['processor']}" for m in machines),
+        "core_seconds": sum(read_json(folder / "timing.json")["cpu_seconds"] for folder in folders),
+        "features": FEATURE_SETS[features.key].label,
+        "classifier_accuracy": read_json(place(job.root, features) / RUN).get("evaluation_accuracy"),
+        "n_samples": study["evaluation"]["samples"],
+        "data": DATASETS[data.key].label,
+        "splits": data.settings["splits"],
+    }
+
+
+def ancestors(step: Step) -> list[Step]:
+    """Everything that a step is made from, directly or not."""
+    return [found for needed in step.inputs for found in (needed, *ancestors(needed))]
+
+
+def distinct(values: Iterable[str]) -> list[str]:
+    return sorted(set(values))
+
+
+def shared_parameters(runs: list[Step]) -> list[tuple[str, str]]:
+    """The training parameters that all runs have in common, as (dotted name, value)."""
+    listed = [dict(leaves(run.settings["training"])) for run in runs]
+    return [
+        (name, str(value)) for name, value in listed[0].items() if all(other.get(name) == value for other in listed)
+    ]

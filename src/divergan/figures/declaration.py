@@ -1,0 +1,56 @@
+"""What a figure is, and the tables that figures and report are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """What the pipeline hands over; the columns that identify a run are key, variant, objective, label, arm, seed.
+
+    runs: one row a run: identity, outcome, step (where it broke off, else NaN), overlapping, generator_loss,
+        regulariser, and one column a metric. A label names a row of tables and figures: one variant of an arm.
+    floors: metric, floor, n_samples: the metric between real training images and the evaluation split.
+    over_training: identity, step, fid.
+    history: identity, step, critic_loss, generator_loss, bound, accuracy, v_real_mean, v_fake_mean, v_min, v_max.
+    samples: key -> uint8 (n, H, W[, C]), on the same latent vectors for every run; "real" -> real images.
+    metrics, objectives: the declarations by name.
+    """
+
+    runs: pd.DataFrame
+    floors: pd.DataFrame
+    over_training: pd.DataFrame = field(default_factory=pd.DataFrame)
+    history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    samples: Mapping[str, np.ndarray] = field(default_factory=dict)
+    metrics: Mapping[str, Any]
+    objectives: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A figure of the report: `caption` is plain text, `possible` says whether the tables hold what it needs."""
+
+    name: str  # of its file, and of its place in report.typ
+    caption: Callable[[Tables], str]
+    draw: Callable[[Tables], Canvas]
+    possible: Callable[[Tables], bool]
+
+
+def floor_of(tables: Tables, metric: str) -> float | None:
+    """The floor of a metric, or None where it was not measured."""
+    rows = tables.floors[tables.floors["metric"] == metric]
+    return float(rows["floor"].iloc[0]) if len(rows) else None
+
+
+def outcome(run: Mapping[Any, Any] | pd.Series) -> str:
+    """How a run ended, in words: "diverged at step 1200"."""
+    return str(run["outcome"]) if pd.isna(run["step"]) else f"{run['outcome']} at step {run['step']:.0f}"

@@ -1,0 +1,202 @@
+"""What fills the report: tables and provenance as the numbers and words of values.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+import pandas as pd
+
+from divergan.comparison import CONFIDENCE, SEEDS_TO_JUDGE, family, ranking, summarise
+from divergan.figures import Tables, drawable
+from divergan.figures.declaration import floor_of, outcome
+from divergan.report.formulas import interval, number, typst
+from divergan.report.published import published_values
+from divergan.report.wording import NONE, cell, source, text
+
+HEADLINE = "fid"
+
+
+class Provenance(TypedDict):
+    """What made the results: texts and counts that the tables do not hold."""
+
+    study: str
+    title: str
+    question: str
+    parameters: Sequence[tuple[str, str]]  # name, value: the settings that all runs share
+    commits: Sequence[str]
+    versions: Mapping[str, Sequence[str]]  # package -> the versions that made results
+    devices: Sequence[str]
+    core_seconds: float
+    features: str
+    classifier_accuracy: float | None  # on real images that it never saw; None where features are not our own
+    n_samples: int  # per run and metric
+    data: str
+    splits: Mapping[str, int]  # split -> images
+
+
+def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> dict[str, Any]:
+    """The content of values.json: JSON types alone, numbers as the text that is printed.
+
+    `published` is what comparison.beside_published returned.
+    """
+    summary = summarise(tables.runs, tables.metrics)
+    failed = tables.runs[tables.runs["outcome"] != "finished"]
+    return {
+        "title": provenance["title"],
+        "study": provenance["study"],
+        "question": provenance["question"],
+        "confidence": f"{100 * CONFIDENCE:g} %",
+        "seeds_to_judge": SEEDS_TO_JUDGE,
+        "runs": len(tables.runs),
+        "finished": len(tables.runs) - len(failed),
+        "judged": [bool(j) for j in summary.loc[summary["metric"] == HEADLINE, "judged"]],
+        "arms": [_arm(arm, tables, summary) for arm in tables.runs["arm"].unique()],
+        "divergences": [_divergence(o) for o in _used(tables) if hasattr(o, "formula")],
+        "other_objectives": [_named(o) for o in _used(tables) if not hasattr(o, "formula")],
+        "flaws": _flaws(tables),
+        "generator_losses": sorted(tables.runs["generator_loss"].unique()),
+        "metrics": [_metric(m, tables) for m in tables.metrics.values()],
+        "results": _results(tables, summary),
+        "published": published_values(published, tables),
+        "failures": [_failure(run) for run in failed.to_dict("records")],
+        "figures": {figure.name: figure.caption(tables) for figure in drawable(tables)},
+        "parameters": [[str(name), str(value)] for name, value in provenance["parameters"]],
+        "measurement": _measurement(provenance, tables),
+        "provenance": _provenance_rows(provenance, len(tables.runs)),
+    }
+
+
+def _used(tables: Tables) -> list[Any]:
+    used = set(map(family, tables.runs["objective"]))
+    return [o for name, o in tables.objectives.items() if name in used]
+
+
+def _named(objective: Any) -> dict[str, Any]:
+    return {"label": objective.label, "source": source(objective.source)}
+
+
+def _divergence(o: Any) -> dict[str, Any]:
+    return _named(o) | {
+        "f": typst(o.formula),
+        "activation": typst(o.activation_formula),
+        "conjugate": typst(o.conjugate_formula),
+        "domain": interval(*o.domain),
+        "threshold": number(o.threshold),
+    }
+
+
+def _flaws(tables: Tables) -> list[dict[str, Any]]:
+    """What is kept wrong on purpose, and in which of the objectives that were run."""
+    found: dict[str, list[str]] = {}
+    for name in tables.runs["objective"].unique():
+        if flaw := getattr(tables.objectives.get(name), "flaw", ""):
+            found.setdefault(flaw, []).append(tables.objectives[name].label)
+    return [{"flaw": flaw, "labels": labels} for flaw, labels in found.items()]
+
+
+def _metric(metric: Any, tables: Tables) -> dict[str, Any]:
+    return {
+        "name": metric.name,
+        "label": metric.label,
+        "unit": "" if metric.unit == "1" else metric.unit,
+        "better": metric.better,
+        "floor": text(floor_of(tables, metric.name)),
+        "source": source(metric.source),
+    }
+
+
+def _results(tables: Tables, summary: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row per variant, by arm and rank: its cells by metric, and the marks that qualify it."""
+    cells: dict[str, dict[str, Any]] = {}
+    for row in summary.to_dict("records"):
+        cells.setdefault(row["variant"], {})[row["metric"]] = cell(row)
+    order = ranking(summary, HEADLINE)
+    overlapping = summary.groupby("variant")["overlapping"].any()
+    return [
+        {
+            **{column: row[column] for column in ("label", "arm", "n", "n_runs", "judged", "survivors_only")},
+            "overlapping": bool(overlapping[row["variant"]]),
+            "above_floor": _above_floor(row["mean"], tables),
+            "cells": cells[row["variant"]],
+        }
+        for arm in tables.runs["arm"].unique()
+        for row in order[order["arm"] == arm].to_dict("records")
+    ]
+
+
+def _above_floor(mean: float, tables: Tables) -> str:
+    floor_value = floor_of(tables, HEADLINE)
+    return NONE if floor_value is None else text(mean - floor_value, mean)
+
+
+def _arm(arm: str, tables: Tables, summary: pd.DataFrame) -> dict[str, Any]:
+    """An arm's settings, its best variant, that of the highest mean, and those whose interval meets the best one's."""
+    runs = tables.runs[tables.runs["arm"] == arm]
+    order = ranking(summary[summary["arm"] == arm], HEADLINE)
+    first = order.iloc[0]
+    with_value = order[order["mean"].notna()].sort_values("mean", kind="stable")
+    meeting = order[(order["low"] <= first["high"]) & (order["high"] >= first["low"]) & (order.index > 0)]
+    return {
+        "name": arm,
+        "regulariser": _listed(runs["regulariser"]),
+        "generator_loss": _listed(runs["generator_loss"]),
+        "overlapping": bool(runs["overlapping"].any()),
+        "runs": len(runs),
+        "finished": int((runs["outcome"] == "finished").sum()),
+        "best": _ranked(first, tables) if first["n"] else None,
+        "highest": _ranked(with_value.iloc[-1], tables) if len(with_value) > 1 else None,
+        "meeting": list(meeting["label"]),
+        "without_value": list(order.loc[order["n"] == 0, "label"]),
+        "others": len(order) - 1,
+    }
+
+
+def _listed(column: pd.Series) -> str:
+    return ", ".join(dict.fromkeys(map(str, column)))
+
+
+def _ranked(row: pd.Series, tables: Tables) -> dict[str, Any]:
+    return {
+        **cell(row.to_dict()),
+        "label": row["label"],
+        "n": int(row["n"]),
+        "judged": bool(row["judged"]),
+        "survivors_only": bool(row["survivors_only"]),
+        "above_floor": _above_floor(row["mean"], tables),
+    }
+
+
+def _failure(run: Mapping[Any, Any]) -> dict[str, str]:
+    return {
+        "label": run["label"],
+        "arm": run["arm"],
+        "seed": str(run["seed"]),
+        "outcome": outcome(run),
+        "fid": text(run.get(HEADLINE)),
+    }
+
+
+def _measurement(provenance: Provenance, tables: Tables) -> dict[str, Any]:
+    accuracy = provenance["classifier_accuracy"]
+    return {
+        "features": provenance["features"],
+        "classifier_accuracy": None if accuracy is None else f"{100 * accuracy:.1f} %",
+        "n_samples": provenance["n_samples"],
+        "floor": text(floor_of(tables, HEADLINE)),
+        "data": provenance["data"],
+        "splits": [{"name": name, "images": images} for name, images in provenance["splits"].items()],
+        "overlapping": bool(tables.runs["overlapping"].any()),
+    }
+
+
+def _provenance_rows(provenance: Provenance, runs: int) -> list[list[str]]:
+    hours, seconds = divmod(round(provenance["core_seconds"]), 3600)
+    return [
+        ["study", provenance["study"]],
+        ["training runs", str(runs)],
+        ["commit", ", ".join(provenance["commits"])],
+        *([package, ", ".join(versions)] for package, versions in provenance["versions"].items()),
+        ["device", ", ".join(provenance["devices"])],
+        ["processor time", f"{hours} core hours {seconds // 60} minutes"],
+    ]

@@ -1,0 +1,152 @@
+"""The figures: byte-identical between processes, drawn from any study, honest about what failed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from divergan.comparison import family
+from divergan.figures import FIGURES, drawable, render
+from divergan.figures.divergences import curve
+from divergan.figures.style import STYLE, colours, mosaic
+from divergan.objectives import OBJECTIVES
+from synthetic_tables import tables
+
+PRINT_HASHES = """
+import hashlib
+from synthetic_tables import tables
+from divergan.figures import drawable, render
+study = tables(seeds=1)
+for figure in drawable(study):
+    print(figure.name, hashlib.sha256(render(figure, study)).hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def small():
+    return tables(seeds=2)
+
+
+@pytest.fixture(scope="module")
+def large():
+    return tables(arms=("released", "stabilised"), seeds=5, failing=True)
+
+
+def drawn(name: str, study):
+    """The figure as matplotlib has it, laid out."""
+    with matplotlib.style.context(["default", STYLE]):
+        figure = FIGURES[name].draw(study)
+        figure.draw_without_rendering()
+    return figure
+
+
+def texts(figure) -> list[str]:
+    return [t.get_text() for t in figure.findobj(matplotlib.text.Text) if t.get_text() and t.get_visible()]
+
+
+def test_figures_are_the_same_bytes_in_another_process():
+    study = tables(seeds=1)
+    here = Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), *sys.path]), "PYTHONHASHSEED": "77"}
+    command = [sys.executable, "-c", PRINT_HASHES]
+    there = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    own = {figure.name: hashlib.sha256(render(figure, study)).hexdigest() for figure in drawable(study)}
+    assert dict(line.split() for line in there.splitlines()) == own
+    assert set(own) == set(FIGURES)
+
+
+def test_figures_carry_no_date_and_no_font_of_the_machine(small):
+    svg = render(FIGURES["story"], small).decode()
+    assert "<dc:date>" not in svg
+    assert "<text" not in svg
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_leaves_the_page(name: str, large):
+    figure = drawn(name, large)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    labels = [*figure.findobj(matplotlib.text.Annotation), *figure.texts, *(t for ax in figure.axes for t in ax.texts)]
+    labels += [label for ax in figure.axes for label in (ax.title, ax.xaxis.label, *ax.get_yticklabels())]
+    labels += [text for legend in figure.legends for text in legend.get_texts()]
+    boxes = {text.get_text(): text.get_window_extent(renderer) for text in labels if text.get_text()}
+    assert not [text for text, box in boxes.items() if box.x0 < -1 or box.x1 > figure.bbox.x1 + 1]
+
+
+def test_story_shows_every_run(large):
+    figure = drawn("story", large)
+    dots = sum(len(c.get_offsets()) for ax in figure.axes for c in ax.collections)
+    crosses = sum(len(line.get_xdata()) for ax in figure.axes for line in ax.lines if line.get_marker() == "x")
+    assert (dots, crosses) == (63, 7)
+    assert "4 diverged, 1 collapsed" in texts(figure)
+
+
+def test_story_captions_say_what_is_not_judged(small, large):
+    assert "shown, not judged" in FIGURES["story"].caption(small)
+    assert "did not finish" not in FIGURES["story"].caption(small)
+    assert "did not finish" in FIGURES["story"].caption(large)
+
+
+def test_story_stands_without_a_survivor(small):
+    failed = replace(small, runs=small.runs.assign(outcome="diverged", fid=np.nan, step=10.0))
+    assert render(FIGURES["story"], failed)
+
+
+def test_colours_are_by_family_and_an_added_objective_changes_none():
+    colour = colours(OBJECTIVES)
+    assert all(colour[name] == colour[family(name)] for name in OBJECTIVES)
+    assert len({colour[name] for name in OBJECTIVES if name == family(name)}) == len({*map(family, OBJECTIVES)})
+    assert {n: c for n, c in colours([*OBJECTIVES, "new"]).items() if n != "new"} == colour
+
+
+@pytest.mark.parametrize("name", ["kl", "reverse_kl", "pearson", "squared_hellinger", "jensen_shannon", "gan"])
+def test_the_threshold_dot_lies_on_both_curves(name: str, small):
+    figure = drawn("divergences", small)
+    divergences = [o for o in OBJECTIVES.values() if hasattr(o, "activation") and not o.flaw]
+    index = [o.name for o in divergences].index(name)
+    score, output = figure.axes[0].collections[index].get_offsets()[0]
+    t, conjugate = figure.axes[1].collections[index].get_offsets()[0]
+    threshold = OBJECTIVES[name].threshold
+    assert output == t == threshold
+    assert conjugate == pytest.approx(threshold - _f(name, 1.0), abs=2e-2)  # f*(f'(1)) = f'(1) - f(1), interpolated
+    assert score == pytest.approx(1.0 if name == "kl" else 0.0, abs=1e-3)  # v of p/q = 1, from the facts' table
+
+
+def _f(name: str, u: float) -> float:
+    return float(curve(OBJECTIVES[name].f, u, u)[1][0])
+
+
+def test_the_mean_over_training_is_over_runs_that_finished(large):
+    figure = drawn("over_training", large)
+    thick = [line for line in figure.axes[0].lines if line.get_linewidth() > 1 and len(line.get_xdata()) > 2]
+    kl = [line for line in thick if line.get_color() == colours(OBJECTIVES)["kl"]]
+    assert not kl  # every seed of it diverged in that arm
+    assert "A cross" in FIGURES["over_training"].caption(large)
+
+
+def test_mosaic_keeps_order_and_prints_dark_on_white():
+    images = np.stack([np.full((2, 2), value, np.uint8) for value in (0, 50, 255)])
+    sheet = mosaic(images, 2, gap=1)
+    assert sheet.shape == (5, 5)
+    assert [sheet[0, 0], sheet[0, 3], sheet[3, 0], sheet[3, 3], sheet[0, 2]] == [255, 205, 0, 255, 255]
+    colour = np.full((1, 2, 2, 3), 9, np.uint8)
+    assert (mosaic(colour, 1) == colour[0]).all()
+    assert (mosaic(images[..., None], 2, gap=1) == sheet).all()
+
+
+def test_samples_say_where_there_are_none(large):
+    assert "diverged at step 1200" in texts(drawn("samples", large))
+
+
+def test_only_figures_with_data_are_drawn(small):
+    bare = replace(small, samples={}, history=pd.DataFrame(), over_training=pd.DataFrame())
+    assert [figure.name for figure in drawable(bare)] == ["story", "divergences"]

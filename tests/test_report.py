@@ -1,0 +1,244 @@
+"""The report: its words follow the numbers, its formulas the declarations, its bytes the content."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from math import exp, inf, log, nan, sqrt
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from divergan.comparison import beside_published, summarise
+from divergan.figures import drawable, render
+from divergan.metrics import METRICS
+from divergan.objectives import OBJECTIVES
+from divergan.report import HERE, Provenance, ReportError, compile_pdf, compile_report, values
+from divergan.report.formulas import FormulaError, interval, number, typst
+from divergan.report.wording import source, text
+from synthetic_tables import tables
+
+PUBLISHED = Path(__file__).parents[1] / "data" / "published.csv"
+PROVENANCE: Provenance = {
+    "study": "demo", "title": "Divergences", "question": "Which one?", "parameters": [("batch size", "64")],
+    "commits": ["3f9a1c2b"], "versions": {"torch": ["2.15.0"]}, "devices": ["cpu"], "core_seconds": 7380.0,
+    "features": "digits", "classifier_accuracy": 0.9713, "n_samples": 1000, "data": "MNIST",
+    "splits": {"gan": 3000, "evaluation": 1000},
+}  # fmt: skip
+
+
+def content(study, **provenance) -> dict:
+    published = pd.read_csv(PUBLISHED, dtype={"n_samples": str, "training_images": str})
+    beside = beside_published(
+        summarise(study.runs, ["fid"]), published, features="digits", n_samples=1000, training_images=3000
+    )
+    return values(study, beside, PROVENANCE | provenance)
+
+
+def write(folder: Path, study, **provenance) -> Path:
+    (folder / "figures").mkdir(exist_ok=True)
+    for figure in drawable(study):
+        (folder / "figures" / f"{figure.name}.svg").write_bytes(render(figure, study))
+    (folder / "values.json").write_text(json.dumps(content(study, **provenance), allow_nan=False))
+    return folder
+
+
+def words(folder: Path) -> str:
+    """The report's text, without its tags."""
+    page = re.sub(r"(?s)<(style|svg|head).*?</\1>", "", compile_report(folder, "html").decode())
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
+
+
+@pytest.fixture(scope="module")
+def small():
+    return tables(seeds=2)
+
+
+@pytest.fixture(scope="module")
+def large():
+    return tables(arms=("released", "stabilised"), seeds=5, failing=True)
+
+
+@pytest.fixture(scope="module")
+def small_folder(small, tmp_path_factory):
+    return write(tmp_path_factory.mktemp("small"), small)
+
+
+@pytest.fixture(scope="module")
+def large_folder(large, tmp_path_factory):
+    return write(tmp_path_factory.mktemp("large"), large)
+
+
+def test_the_pdf_is_the_same_bytes_in_another_process_and_folder(small_folder, tmp_path):
+    elsewhere = tmp_path / "a folder of another name"
+    elsewhere.mkdir()
+    for path in small_folder.rglob("*.*"):
+        (elsewhere / path.relative_to(small_folder)).parent.mkdir(exist_ok=True)
+        (elsewhere / path.relative_to(small_folder)).write_bytes(path.read_bytes())
+    code = (
+        "import hashlib, pathlib, sys; from divergan.report import compile_pdf; "
+        "print(hashlib.sha256(compile_pdf(pathlib.Path(sys.argv[1]))).hexdigest())"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "5", "TZ": "Asia/Tokyo"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(elsewhere)], env=environment, capture_output=True, text=True, check=True
+    )
+    pdf = compile_pdf(small_folder)
+    assert pdf.startswith(b"%PDF")
+    assert done.stdout.strip() == hashlib.sha256(pdf).hexdigest()
+
+
+def test_compiling_leaves_the_folder_as_it_was(small_folder):
+    before = sorted(small_folder.rglob("*"))
+    compile_pdf(small_folder)
+    assert sorted(small_folder.rglob("*")) == before
+
+
+def test_two_seeds_are_shown_not_judged(small_folder):
+    page = words(small_folder)
+    assert "No variant has 5 runs with a value, so the order is shown, not judged" in page
+    assert "All 14 runs finished." in page
+    assert "No run diverged or collapsed." in page
+
+
+def test_failures_are_told_and_the_first_is_the_one_of_the_table(large, large_folder):
+    page = words(large_folder)
+    arm = next(arm for arm in content(large)["arms"] if arm["name"] == "released")
+    assert f"arm {arm['best']['label']} ranks first, with a mean FID of {arm['best']['mean']} " in page
+    assert "Of 70 runs, 7 did not finish" in page
+    assert "No run of Kullback-Leibler finished with a value." in page
+    assert "diverged at step 1800" in page
+    assert "Variants with fewer than 5 runs with a value are shown, not judged." in page
+
+
+def test_the_highest_mean_is_that_of_a_survivor_too(large):
+    """Ranked by share of failures, the last variant with a value need not have the highest mean."""
+    arm = content(large)["arms"][0]
+    fid = large.runs[(large.runs["arm"] == "released") & (large.runs["outcome"] == "finished")]
+    assert arm["highest"]["label"] == fid.groupby("label")["fid"].mean().idxmax()
+
+
+def test_overlapping_intervals_are_named(large):
+    arm = content(large)["arms"][1]
+    summary = summarise(large.runs[large.runs["arm"] == "stabilised"], ["fid"]).set_index("label")
+    best = summary["mean"].idxmin()
+    expected = summary[(summary["low"] <= summary.loc[best, "high"]) & (summary.index != best)]
+    assert arm["best"]["label"] == best
+    assert set(arm["meeting"]) == set(expected.index)
+
+
+def test_pairs_that_cannot_be_compared_say_why(large_folder):
+    page = words(large_folder)
+    assert "pairs can be compared as numbers" in page
+    assert "features: digits here, inception there" in page
+    assert "441.18" in page
+
+
+def test_no_number_is_typed_in_the_prose():
+    """Digits stand in lengths, formulas and template code, never in a sentence."""
+    prose = (HERE / "report.typ").read_text(encoding="utf-8")
+    prose = re.sub(r"//.*|@\w+|\"[^\"\n]*\"|\$[^$]*\$|\bR1\b", "", prose)
+    prose = re.sub(r"\d+(\.\d+)?(pt|cm|em|fr|%)|(==|>|<) \d+|\(\d+\)", "", prose)
+    sentences = [line for line in prose.splitlines() if re.search(r"[a-z] [a-z]+ [a-z]", line)]
+    assert len(sentences) > 40
+    assert not [line for line in sentences if re.search(r"\d", line)]
+
+
+def test_values_are_json_without_nan(large):
+    def numbers(node):
+        if isinstance(node, dict | list):
+            for child in node.values() if isinstance(node, dict) else node:
+                yield from numbers(child)
+        elif isinstance(node, float):
+            yield node
+
+    made = content(large)
+    json.dumps(made, allow_nan=False)
+    assert not list(numbers(made))  # floats are printed text by then, so that no rounding is left to the prose
+
+
+def test_a_study_without_survivors_floors_or_pictures_still_reports(small, tmp_path):
+    failed = small.runs.assign(outcome="diverged", step=7.0, **dict.fromkeys(small.metrics, nan))
+    bare = replace(small, runs=failed, floors=small.floors[:0], samples={}, history=small.history[:0])
+    page = words(write(tmp_path, bare, classifier_accuracy=None, parameters=[]))
+    assert "no run finished with a value" in page
+    assert compile_pdf(tmp_path)
+
+
+def test_without_values_the_message_says_what_to_do(tmp_path):
+    with pytest.raises(ReportError, match=r"values\.json"):
+        compile_pdf(tmp_path)
+    (tmp_path / "values.json").write_text("{}")
+    with pytest.raises(ReportError, match="Typst refused"):
+        compile_pdf(tmp_path)
+
+
+@pytest.mark.parametrize("declared", [*OBJECTIVES.values(), *METRICS.values()], ids=lambda o: o.name)
+def test_every_source_is_in_the_bibliography(declared):
+    assert source(declared.source)["key"] or declared.source.startswith("divergan")
+
+
+@pytest.mark.parametrize("formula", [
+    text for o in OBJECTIVES.values() if hasattr(o, "formula")
+    for text in (o.formula, o.activation_formula, o.conjugate_formula)
+])  # fmt: skip
+def test_printed_formulas_have_the_value_of_the_declared(formula: str):
+    names = {"exp": exp, "log": log, "sqrt": sqrt, "maximum": max, "minimum": min}
+    point = {"u": 0.37, "t": -0.41, "v": 0.83}
+    assert _evaluate(typst(formula), point) == pytest.approx(eval(formula, names, dict(point)), rel=1e-12)
+
+
+def _evaluate(code: str, point: dict[str, float]) -> float:
+    """Typst mathematics of the kind that `typst` prints, read back by Python's own rules of precedence."""
+    code = re.sub(r"log ([a-z0-9.]+)", r"log(\1)", code).replace("^", "**").replace(" dot ", "*")
+    code = re.sub(r"\be\*\*", "E**", code)
+    code = re.sub(r"(?<=[\w)]) (?=[\w(])", "*", code)  # juxtaposition multiplies
+    return eval(code, {"log": log, "sqrt": sqrt, "max": max, "min": min, "E": exp(1)}, dict(point))
+
+
+@pytest.mark.parametrize(
+    ("formula", "printed"),
+    [
+        ("u*log(u)", "u log u"),
+        ("log(u)*u", "log(u) u"),
+        ("u - (v - t)", "u - (v - t)"),
+        ("(u + 1)*2", "(u + 1) dot 2"),
+        ("-(u + 1)", "-(u + 1)"),
+        ("-u**2", "-u^(2)"),
+        ("(-u)**2", "(-u)^(2)"),
+        ("exp(v)**2", "(e^(v))^(2)"),
+        ("softplus(-v)", "log(1 + e^(-v))"),
+        ("where(t >= -2, t, -1)", 'cases(t &"where" t >= -2, -1 &"otherwise")'),
+    ],
+)
+def test_formulas_keep_their_grouping(formula: str, printed: str):
+    assert typst(formula) == printed
+
+
+@pytest.mark.parametrize("formula", ["u @ v", "f(u)", "u.log()", "u*", "name + 1"])
+def test_what_cannot_be_printed_is_refused(formula: str):
+    with pytest.raises(FormulaError):
+        typst(formula)
+
+
+def test_domains_and_thresholds_in_words():
+    assert interval(-inf, inf) == "RR"
+    assert interval(-inf, log(2)) == "(-oo, log 2)"
+    assert number(-log(2)) == "-log 2"
+    assert number(1.0) == "1"
+
+
+@pytest.mark.parametrize(
+    ("value", "like", "printed"),
+    [(441.18, None, "441"), (49.06, None, "49.1"), (0.02, None, "0.0200"), (-3.456, 49.06, "\N{MINUS SIGN}3.5"),
+     (nan, None, "\N{EN DASH}"), (None, None, "\N{EN DASH}"), (0.0, None, "0.00"), (1.234e-7, None, "1.23 · 10⁻⁷")],
+)  # fmt: skip
+def test_numbers_have_three_digits_and_intervals_those_of_the_mean(value, like, printed):
+    assert text(value, like) == printed
