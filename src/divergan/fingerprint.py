@@ -44,23 +44,35 @@ class Module:
 @cache
 def fingerprint(roots: tuple[str, ...]) -> str:
     """SHA-256 over the canonical trees of all that the roots ("module:name") reach."""
-    digest = hashlib.sha256()
-    for (module, name), nodes in sorted(reached(roots).items()):
-        digest.update(f"{module}:{name}={[canonical(node) for node in nodes]!r}\n".encode())
-    return digest.hexdigest()
+    return hashlib.sha256("\n".join(text(place) for place in sorted(reached(roots))).encode()).hexdigest()
 
 
-def reached(roots: Iterable[str]) -> dict[Place, list[ast.stmt]]:
+def reached(roots: Iterable[str]) -> set[Place]:
     """Every definition that the roots name, directly or through others."""
-    waiting = [(module, name) for module, name in (root.split(":") for root in roots)]
-    found: dict[Place, list[ast.stmt]] = {}
+    waiting = {place for root in roots if (place := resolved(*root.split(":")))}
+    found: set[Place] = set()
     while waiting:
-        place = resolved(*waiting.pop())
-        if place is None or place in found or place[1] in REGISTRIES:
-            continue
-        found[place] = load(place[0]).definitions[place[1]]
-        waiting.extend(named(place[0], found[place]))
+        place = waiting.pop()
+        found.add(place)
+        waiting |= neighbours(place) - found
     return found
+
+
+@cache
+def text(place: Place) -> str:
+    """A definition in its canonical form, under its name."""
+    return f"{place[0]}:{place[1]}={[canonical(node) for node in definition(place)]!r}"
+
+
+@cache
+def neighbours(place: Place) -> set[Place]:
+    """The definitions that a definition names, registries aside."""
+    found = {resolved(module, name) for module, name in set(named(place[0], definition(place)))}
+    return {place for place in found if place is not None and place[1] not in REGISTRIES}
+
+
+def definition(place: Place) -> list[ast.stmt]:
+    return load(place[0]).definitions[place[1]]
 
 
 def place_of(declaration: object, package: str) -> str:

@@ -87,10 +87,11 @@ class Plan:
     def __init__(self, file: Path):
         self.file = file
         self.study = params.read(file)
+        self.variants = self.study.variants()
 
     @cached_property
     def steps(self) -> list[Step]:
-        trained = [self._train(key, seed) for key in self.study.variants() for seed in self.study.seeds]
+        trained = [self._train(key, seed) for key in self.variants for seed in self.study.seeds]
         sampled = [self._sample(run) for run in trained]
         evaluated = [self._evaluate(s.key, (s, run)) for s, run in zip(sampled, trained, strict=True)]
         evaluated.append(self._evaluate(REAL, ()))
@@ -128,7 +129,7 @@ class Plan:
         return self._step("features", features.name, settings, (self._data,), network)
 
     def _train(self, variant: str, seed: int) -> Step:
-        training = self.study.variants()[variant]
+        training = self.variants[variant]
         settings = {"training": training.model_dump(), "seed": seed, "threads": self.study.threads}
         used = (
             place_of(OBJECTIVES[training.objective], "objectives"),
@@ -150,7 +151,7 @@ class Plan:
     def _compare(self, inputs: tuple[Step, ...]) -> Step:
         study = self.study
         settings = {
-            "variants": {key: variant_facts(study, key) for key in study.variants()},
+            "variants": {key: variant_facts(study, key, own) for key, own in self.variants.items()},
             "seeds": study.seeds,
             "data": study.data.name,
             "features": study.features.name,
@@ -174,7 +175,7 @@ class Plan:
     @property
     def _objectives(self) -> list[str]:
         """The objectives of the study, each after the one whose published form it is, if it is one."""
-        names = [training.objective for training in self.study.variants().values()]
+        names = [training.objective for training in self.variants.values()]
         return list(dict.fromkeys(name for own in names for name in (own.removesuffix(AS_PUBLISHED), own)))
 
     @property
@@ -188,9 +189,8 @@ def checksums(data: DataSet) -> dict[str, Any]:
     return {"shape": list(data.shape), "files": files, "packaged": data.packaged_sha256}
 
 
-def variant_facts(study: params.Study, key: str) -> dict[str, Any]:
+def variant_facts(study: params.Study, key: str, training: params.Training) -> dict[str, Any]:
     """What tables print of a variant beside its numbers."""
-    training = study.variants()[key]
     return {
         "objective": training.objective,
         "label": OBJECTIVES[training.objective].label,
