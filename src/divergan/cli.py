@@ -42,9 +42,19 @@ def data(key: Key, params: Params = PARAMS) -> None:
 
 
 @app.command(rich_help_panel=PIPELINE)
-def features(key: Key, params: Params = PARAMS, threads: int | None = None) -> None:
-    """Train the feature classifier, or take its kept reference weights."""
-    make("features", key, params, threads)
+def features(
+    key: Key,
+    params: Params = PARAMS,
+    threads: int | None = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Train afresh; keep the weights as the reference.")] = False,
+) -> None:
+    """Train the feature classifier, compare it with the kept reference weights and use those."""
+    if not keep:
+        make("features", key, params, threads)
+        return
+    from divergan import jobs
+
+    print(jobs.keep_features(ROOT, Plan(params)))
 
 
 @app.command(rich_help_panel=PIPELINE)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from divergan import provenance, store, tracking
+from divergan.errors import DivergaNError
 from divergan.plan import REAL, Plan, Step
 
 if TYPE_CHECKING:
@@ -79,15 +81,34 @@ def facts(root: Path, step: Step) -> dict[str, Any]:
 
 def finished(root: Path, step: Step) -> dict[str, Any]:
     """What MLflow keeps of a finished run: its curves, its pictures, its recipe."""
-    from divergan import pipeline
+    from divergan.pipeline.files import load_curves, load_history
 
     folder = store.place(root, step)
     artifacts = [folder / store.RECIPE, folder / store.RUN]
     if step.verb == "train":
-        history = pipeline.load_history(folder)
+        history = load_history(folder)
         pictures = [(path, path.name) for path in sorted((folder / "checkpoints").glob("*.png"))]
     else:
-        history = pipeline.load_curves(folder, step)
+        history = load_curves(folder, step)
         samples = [] if step.key == REAL else [(store.place(root, step.input("sample")) / "grid.png", "samples.png")]
         pictures = [(path, name) for path, name in samples if path.is_file()]
     return {"history": history, "pictures": pictures, "artifacts": artifacts, "outcome": outcome(folder)}
+
+
+def keep_features(root: Path, plan: Plan) -> str:
+    """Train the feature classifier of a plan afresh and keep its weights as the reference, with their checksum."""
+    weights = plan.study.features.weights
+    if weights is None:
+        raise DivergaNError(f"{plan.file}: features.weights is null; name the file that shall hold the reference weights")
+    afresh = plan.study.features.model_copy(update={"weights": None})
+    without = Plan(plan.file, plan.study.model_copy(update={"features": afresh}))
+    for verb in ("data", "features"):
+        make(root, without.of(verb)[0], plan.study.device, plan.study.threads)
+    from divergan.pipeline.files import CLASSIFIER
+
+    target = root / weights
+    with store.written(target) as temporary:
+        shutil.copyfile(store.place(root, without.of("features")[0]) / CLASSIFIER, temporary)
+    with store.written(target.with_name(f"{target.name}.sha256")) as temporary:
+        temporary.write_text(f"{store.sha256(target)}  {target.name}\n", "utf-8")
+    return f"{target} kept"

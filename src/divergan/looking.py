@@ -73,21 +73,14 @@ def duration(seconds: float) -> str:
 
 
 def why(root: Path, step: Step) -> str:
-    """What differs from the step's last recipe of the same key, in this study or in the store."""
-    earlier = max(recipes(root, step), key=lambda path: path.stat().st_mtime, default=None)
-    if earlier is None:
+    """What differs from the recipe under the same key that the study's folder still holds."""
+    earlier = (root / "results" / step.study / FOLDERS[step.verb]).glob(f"{step.key}-????????/{store.RECIPE}")
+    recipe = max(earlier, key=lambda path: path.stat().st_mtime, default=None)
+    if recipe is None:
         return "new"
-    found = list(differences(store.read_json(earlier), json.loads(json.dumps(step.recipe))))
-    if any(text.startswith("input ") for text in found):  # a change from above is told where it happened
-        found = [text for text in found if not text.startswith("input ")] or ["follows an input"]
-    return "; ".join(found[:2]) + ("; ..." if len(found) > 2 else "") or "was removed"
-
-
-def recipes(root: Path, step: Step) -> list[Path]:
-    folder = root / "results" / step.study / FOLDERS[step.verb]
-    shelved = (root / "results" / ".store").glob(f"*/{store.RECIPE}")
-    same = [path for path in shelved if (r := store.read_json(path))["key"] == step.key and r["verb"] == step.verb]
-    return [*folder.glob(f"{step.key}-????????/{store.RECIPE}"), *same]
+    found = list(differences(store.read_json(recipe), json.loads(json.dumps(step.recipe))))
+    own = [text for text in found if not text.startswith("input ")]  # a change above is told where it happened
+    return "; ".join(own[:2]) + ("; ..." if len(own) > 2 else "") or ("follows an input" if found else "was removed")
 
 
 def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:

@@ -84,9 +84,9 @@ class Step:
 class Plan:
     """The steps of one parameter file, in an order in which they can be made."""
 
-    def __init__(self, file: Path):
+    def __init__(self, file: Path, study: params.Study | None = None):
         self.file = file
-        self.study = params.read(file)
+        self.study = study or params.read(file)
         self.variants = self.study.variants()
 
     @cached_property

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from divergan.errors import DivergaNError
-from divergan.store import sha256, written
+from divergan.plan import REAL, Step
+from divergan.store import read_json, sha256, written
 
 if TYPE_CHECKING:
     import torch
@@ -67,3 +68,21 @@ def save_history(path: Path, record: Record) -> None:
 def finite(values: dict[str, float]) -> dict[str, float | None]:
     """NaN and infinities as null, which JSON has."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def load_history(folder: Path) -> list[tuple[int, dict[str, float]]]:
+    """(step, values) of a training run, as MLflow takes them."""
+    import pandas as pd
+
+    rows = pd.read_parquet(folder / HISTORY).to_dict("records")
+    return [(int(row.pop("step")), row) for row in rows]
+
+
+def load_curves(folder: Path, step: Step) -> list[tuple[int, dict[str, float]]]:
+    """(step, values) of an evaluation, as MLflow takes them."""
+    values = {name: value for name, value in read_json(folder / METRICS).items() if value is not None}
+    if step.key == REAL:
+        return [(0, values)]
+    last = step.input("train").settings["training"]["steps"]
+    rows = [row for row in read_json(folder / OVER_TRAINING) if row["fid"] is not None]
+    return [(last, values), *((int(row["step"]), {"fid_over_training": row["fid"]}) for row in rows)]

@@ -1,0 +1,230 @@
+"""The real DAG on params/smoke.yaml, as a person runs it: what an edit, a revert, a clone and `dvc repro` do and do not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TRACKED = ("Snakefile", "workflow", "profiles", "src", "params", "data", "dvc.yaml", ".dvcignore", "requirements.lock")
+PARAMS = "params/smoke.yaml"
+BIN = Path(sys.executable).parent
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+class Project:
+    """A copy of the project in which commands run with its own source."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def run(self, *command: str, ok: bool = True) -> str:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.folder / "src"),
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "DIVERGAN_TRACKING": "off",
+        }
+        done = subprocess.run(
+            [str(BIN / command[0]), *command[1:]], cwd=self.folder, env=environment, capture_output=True, text=True
+        )
+        output = done.stdout + done.stderr
+        assert (done.returncode == 0) == ok, output
+        return output
+
+    def snakemake(self, *arguments: str, ok: bool = True) -> str:
+        return self.run("snakemake", "--cores", "2", *arguments, "--config", f"params={PARAMS}", ok=ok)
+
+    def planned_jobs(self) -> dict[str, int]:
+        """Rule -> number of jobs of a dry run."""
+        output = self.snakemake("--dry-run")
+        counts = dict(re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE))
+        counts.pop("total", None)
+        return {rule: int(count) for rule, count in counts.items()}
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.folder / file
+        text = path.read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
+        path.write_text(text.replace(old, new))
+
+    def report(self) -> str:
+        return hashlib.sha256((self.folder / "reports/smoke/report.pdf").read_bytes()).hexdigest()
+
+    def made(self) -> list[str]:
+        """The trainings of the study's folder."""
+        return sorted(path.name for path in (self.folder / "results/smoke/runs").iterdir())
+
+
+def copied(source: Path, target: Path, *more: str) -> Project:
+    target.mkdir()
+    for name in (*TRACKED, *more):
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name, ignore=shutil.ignore_patterns("raw", "__pycache__"))
+        elif (source / name).is_file():
+            shutil.copy2(source / name, target / name)
+    return Project(target)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory) -> Project:
+    """The smoke study, run once from nothing."""
+    project = copied(ROOT, tmp_path_factory.mktemp("smoke") / "project")
+    project.snakemake()
+    return project
+
+
+@pytest.fixture
+def project(fresh, tmp_path) -> Project:
+    """A copy of the finished study without .snakemake, as a clone with its results would be."""
+    return copied(fresh.folder, tmp_path / "copy", "results", "reports")
+
+
+def test_everything_is_made_and_then_there_is_nothing_to_do(fresh):
+    assert (fresh.folder / "reports/smoke/report.pdf").read_bytes().startswith(b"%PDF")
+    assert len(fresh.made()) == 4
+    assert "Nothing to be done" in fresh.snakemake()
+
+
+def test_a_copy_without_snakemakes_metadata_has_nothing_to_do(project):
+    assert not (project.folder / ".snakemake").exists()
+    assert "Nothing to be done" in project.snakemake()
+
+
+def test_edit_runs_just_what_follows_and_revert_trains_nothing(project):
+    first, before = project.report(), project.made()
+    edit = ("bce: {objective: bce}", "bce: {objective: bce, steps: 40}")
+    project.edit(PARAMS, *edit)
+    jobs = project.planned_jobs()
+    assert jobs == {
+        "train_one": 2, "sample": 2, "evaluate_one": 2, "compare": 1, "figures": 1, "report": 1, "all": 1,
+    }  # fmt: skip
+    project.snakemake()
+    after = project.made()
+    assert len(after) == 4
+    assert [name for name in after if name.startswith("kl")] == [name for name in before if name.startswith("kl")]
+    assert not set(after) & {name for name in before if name.startswith("bce")}
+    assert project.report() != first
+
+    project.edit(PARAMS, *reversed(edit))
+    shutil.rmtree(project.folder / ".snakemake")
+    shutil.rmtree(project.folder / "logs")
+    project.snakemake()
+    assert project.made() == before
+    assert project.report() == first
+    logs = [path.read_text() for path in (project.folder / "logs").rglob("*.log")]
+    assert logs
+    assert all("made" not in text for text in logs), "the store had everything"
+
+
+def test_new_objective_and_edited_comment_run_nothing_but_a_line_of_the_step_trains_all(project):
+    scores, training = "src/divergan/objectives/scores.py", "src/divergan/training.py"
+    with (project.folder / scores).open("a") as file:
+        file.write('\nSQUARES = Scores(\n    name="squares", label="Squares", source="none, here",\n')
+        file.write("    real=lambda v: (v - 1) ** 2, fake=lambda v: v**2, alternative=lambda v: (v - 1) ** 2,\n")
+        file.write("    cost_when_equal=0.5, log_ratio=None,\n)\n")
+    project.edit("src/divergan/objectives/__init__.py", "import BCE, WASSERSTEIN", "import BCE, SQUARES, WASSERSTEIN")
+    project.edit("src/divergan/objectives/__init__.py", "        WASSERSTEIN,\n", "        WASSERSTEIN,\n        SQUARES,\n")
+    project.edit(training, "# The critic sees n_critic fresh batches", "# Edited: the critic sees n_critic fresh batches")
+    assert "Nothing to be done" in project.snakemake()
+
+    project.edit(training, "(loss + penalty).backward()", "(loss + 2 * penalty).backward()")
+    assert project.planned_jobs()["train_one"] == 4
+
+
+def test_unknown_config_key_is_refused(project):
+    output = project.run("snakemake", "--cores", "1", "--config", "steps=3", ok=False)
+    assert "--config knows the key 'params' alone, not steps" in output
+
+
+def test_bad_parameter_stops_before_any_job(project):
+    project.edit(PARAMS, "bce: {objective: bce}", "bce: {objective: bec}")
+    output = project.snakemake(ok=False)
+    assert "did you mean 'bce'" in output
+    assert "Traceback" not in output
+
+
+def test_killed_snakemake_goes_on_where_it_was(fresh, tmp_path):
+    """SIGKILL of everything mid-way; then the same command ends with the same report."""
+    project = copied(fresh.folder, tmp_path / "killed")
+    command = [str(BIN / "snakemake"), "--cores", "2", "--config", f"params={PARAMS}"]
+    environment = {
+        **os.environ, "PYTHONPATH": str(project.folder / "src"), "DIVERGAN_TRACKING": "off",
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+    running = subprocess.Popen(
+        command, cwd=project.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    wait_for(lambda: any((project.folder / "results/.partial").glob("*/checkpoints/step-00000020.png")))
+    os.killpg(running.pid, 9)
+    running.wait()
+    project.snakemake("--unlock")
+    project.snakemake()
+    assert weights(project) == weights(fresh)
+
+
+def wait_for(condition, seconds: float = 240) -> None:
+    import time
+
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that in time"
+        time.sleep(0.05)
+
+
+def weights(project: Project) -> dict[str, str]:
+    """Run -> SHA-256 of its generator."""
+    runs = (project.folder / "results/smoke/runs").iterdir()
+    return {run.name: json.loads((run / "run.json").read_text())["files"]["generator.safetensors"] for run in runs}
+
+
+@pytest.fixture(scope="module")
+def versioned(fresh, tmp_path_factory) -> Project:
+    """The smoke study as the project's params.yaml, under git and DVC, its results committed to DVC's cache."""
+    project = copied(fresh.folder, tmp_path_factory.mktemp("dvc") / "origin", "results", ".gitignore")
+    shutil.copy2(project.folder / PARAMS, project.folder / "params.yaml")
+    project.run("dvc", "init", "--no-scm")
+    for option in (("core.analytics", "false"), ("cache.type", "reflink,copy")):
+        project.run("dvc", "config", *option)
+    project.run("dvc", "repro")
+    return project
+
+
+def test_dvc_records_what_the_dag_made(versioned):
+    assert "up to date" in versioned.run("dvc", "status")
+    assert (versioned.folder / "reports/smoke/report.pdf").is_file()
+
+
+def test_clone_after_dvc_checkout_has_nothing_to_do_and_repro_follows_an_edit(versioned, tmp_path):
+    clone = copied(versioned.folder, tmp_path / "clone", "params.yaml", "dvc.lock")
+    clone.run("dvc", "init", "--no-scm")
+    clone.run("dvc", "config", "cache.dir", str(versioned.folder / ".dvc/cache"))
+    clone.run("dvc", "config", "cache.type", "reflink,copy")
+    clone.run("dvc", "checkout")
+    assert "Nothing to be done" in clone.run("snakemake", "--cores", "2")
+    assert "up to date" in clone.run("dvc", "status")
+    lock = (clone.folder / "dvc.lock").read_text()
+    before, report = clone.made(), clone.report()
+
+    clone.edit("params.yaml", "bce: {objective: bce}", "bce: {objective: bce, steps: 40}")
+    clone.run("dvc", "repro")
+    after = clone.made()
+    assert [name for name in after if name.startswith("kl")] == [name for name in before if name.startswith("kl")]
+    assert len(after) == 4
+    assert after != before
+    assert "steps: 40" in (clone.folder / "dvc.lock").read_text()
+
+    clone.edit("params.yaml", "bce: {objective: bce, steps: 40}", "bce: {objective: bce}")
+    clone.run("dvc", "repro")
+    assert (clone.folder / "dvc.lock").read_text() == lock
+    assert (clone.made(), clone.report()) == (before, report)
