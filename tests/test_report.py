@@ -172,6 +172,23 @@ def test_a_study_without_survivors_floors_or_pictures_still_reports(small, tmp_p
     assert compile_pdf(tmp_path)
 
 
+def test_a_study_of_as_published_forms_alone_still_reports(large):
+    """Its tables hold no sound form to take the label and the formulas from."""
+    runs = large.runs[large.runs["arm"] == "released"]
+    own = replace(large, runs=runs, objectives={name: OBJECTIVES[name] for name in runs["objective"].unique()})
+    made = content(own)
+    assert "Pearson χ²" in [row["label"] for row in made["published"]["rows"]]
+    assert [d["conjugate"] for d in made["divergences"] if d["label"] == "Pearson χ²"] == ["(t^(2))/(4) + t"]
+    sound = {d["label"]: d["conjugate"] for d in content(large)["divergences"]}
+    assert "max" in sound["Pearson χ²"]
+
+
+def test_published_numbers_without_a_counterpart_name_their_objective(small):
+    only = replace(small, runs=small.runs[small.runs["objective"] == "bce"])
+    printed = next(row for row in content(only)["published"]["unmatched"] if row["quantity"] == "trained GAN: printed")
+    assert printed["numbers"].startswith("kl FID 441, reverse kl FID 230")
+
+
 def test_without_values_the_message_says_what_to_do(tmp_path):
     with pytest.raises(ReportError, match=r"values\.json"):
         compile_pdf(tmp_path)

@@ -166,6 +166,14 @@ def track(params: Params = PARAMS) -> None:
 
 
 @app.command(rich_help_panel=ASK)
+def readme(params: Params = PARAMS) -> None:
+    """Put a study's result table and picture into README.md."""
+    from divergan import publishing
+
+    print(publishing.readme(ROOT, Plan(params)))
+
+
+@app.command(rich_help_panel=ASK)
 def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
     """Open the MLflow UI on this machine alone, at http://127.0.0.1:5000"""
     import subprocess

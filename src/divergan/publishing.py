@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+from divergan.errors import DivergaNError
 from divergan.plan import Plan
 from divergan.store import link, place
 
@@ -24,3 +26,55 @@ def publish(root: Path, plan: Plan) -> Path:
     identity = folder / f"{report.hash[:8]}.id"
     identity.write_text(f"{report.hash}\n", "utf-8")
     return folder
+
+
+README_MARKS = ("<!-- demo results: made by `make readme` -->", "<!-- end of demo results -->")
+README_METRICS = ("fid", "kid", "precision", "recall")
+
+
+def readme(root: Path, plan: Plan) -> str:
+    """Put a published study's table and picture into README.md and docs/pictures/."""
+    published = root / "reports" / plan.study.study
+    if not (published / f"{plan.of('report')[0].hash[:8]}.id").is_file():
+        raise DivergaNError(f"{published} does not show the present {plan.file}: run `make demo` first")
+    pictures = root / "docs" / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(published / "figures" / "samples.svg", pictures / f"{plan.study.study}-samples.svg")
+    path = root / "README.md"
+    before, rest = path.read_text("utf-8").split(README_MARKS[0])
+    after = rest.split(README_MARKS[1])[1]
+    table = result_table(published / "tables", plan)
+    path.write_text(f"{before}{README_MARKS[0]}\n\n{table}\n\n{README_MARKS[1]}{after}", "utf-8")
+    return f"{path} and {pictures} show {published}"
+
+
+def result_table(tables: Path, plan: Plan) -> str:
+    """The ranking as a Markdown table: mean and 95 % interval of each metric, runs, and the floor below."""
+    import pandas as pd
+
+    from divergan.comparison import SEEDS_TO_JUDGE
+    from divergan.metrics import METRICS
+
+    summary = pd.read_csv(tables / "summary.csv").set_index(["variant", "metric"])
+    floors = pd.read_csv(tables / "floors.csv").set_index("metric")["floor"]
+    order = pd.read_csv(tables / "ranking.csv")["variant"]
+    labels = [METRICS[name].label + {"lower": " ↓", "higher": " ↑"}.get(METRICS[name].better or "", "") for name in README_METRICS]
+    lines = ["| | runs | " + " | ".join(labels) + " |", "|---|---|" + "---|" * len(labels)]
+    for variant in order:
+        cells = [summary.loc[(variant, name)] for name in README_METRICS]
+        runs = f"{cells[0]['n']:.0f} of {cells[0]['n_runs']:.0f}"
+        lines.append(f"| {cells[0]['label']} | {runs} | " + " | ".join(map(with_interval, cells)) + " |")
+    lines.append("| *real images (floor)* | | " + " | ".join(f"*{floors[name]:.3g}*" for name in README_METRICS) + " |")
+    n, seeds = plan.study.evaluation.samples, len(plan.study.seeds)
+    note = (
+        f"{plan.study.title}: mean and 95 % Student interval over {seeds} training seeds, {n} samples a run against {n} "
+        "real images, features of our digits classifier. "
+        + ("" if seeds >= SEEDS_TO_JUDGE else f"Fewer than {SEEDS_TO_JUDGE} seeds are shown, not judged.")
+    )
+    return "\n".join([*lines, "", note.strip()])
+
+
+def with_interval(row: Any) -> str:
+    if row["n"] == 0:
+        return "–"
+    return f"{row['mean']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from divergan.comparison import family
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
@@ -49,6 +51,14 @@ def floor_of(tables: Tables, metric: str) -> float | None:
     """The floor of a metric, or None where it was not measured."""
     rows = tables.floors[tables.floors["metric"] == metric]
     return float(rows["floor"].iloc[0]) if len(rows) else None
+
+
+def trained(tables: Tables) -> dict[str, Any]:
+    """The objectives that the study trained, by family: in their sound form where the tables have it."""
+    used = set(map(family, tables.runs["objective"]))
+    forms = sorted(tables.objectives.items(), key=lambda item: item[0] != family(item[0]), reverse=True)
+    sound_last = {family(name): declaration for name, declaration in forms}
+    return {family(name): sound_last[family(name)] for name in tables.objectives if family(name) in used}
 
 
 def outcome(run: Mapping[Any, Any] | pd.Series) -> str:

@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from divergan.comparison import family
-from divergan.figures.declaration import Figure, Tables
+from divergan.figures.declaration import Figure, Tables, trained
 from divergan.figures.style import WIDTH, colours
 from divergan.lazy import lazy
 
@@ -21,9 +20,8 @@ else:
 
 
 def drawn(tables: Tables) -> list[Any]:
-    """The f-divergences that the study trained, in their sound form, in the order of the registry."""
-    used = set(map(family, tables.runs["objective"]))
-    return [o for name, o in tables.objectives.items() if name in used and hasattr(o, "activation")]
+    """The f-divergences that the study trained, in the order of the registry."""
+    return [o for o in trained(tables).values() if hasattr(o, "activation")]
 
 
 def curve(function: Callable, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:

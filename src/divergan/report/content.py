@@ -7,9 +7,9 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
-from divergan.comparison import CONFIDENCE, SEEDS_TO_JUDGE, family, ranking, summarise
+from divergan.comparison import CONFIDENCE, SEEDS_TO_JUDGE, ranking, summarise
 from divergan.figures import Tables, drawable
-from divergan.figures.declaration import floor_of, outcome
+from divergan.figures.declaration import floor_of, outcome, trained
 from divergan.report.formulas import interval, number, typst
 from divergan.report.published import published_values
 from divergan.report.wording import NONE, cell, source, text
@@ -52,8 +52,8 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
         "finished": len(tables.runs) - len(failed),
         "judged": [bool(j) for j in summary.loc[summary["metric"] == HEADLINE, "judged"]],
         "arms": [_arm(arm, tables, summary) for arm in tables.runs["arm"].unique()],
-        "divergences": [_divergence(o) for o in _used(tables) if hasattr(o, "formula")],
-        "other_objectives": [_named(o) for o in _used(tables) if not hasattr(o, "formula")],
+        "divergences": [_divergence(o) for o in trained(tables).values() if hasattr(o, "formula")],
+        "other_objectives": [_named(o) for o in trained(tables).values() if not hasattr(o, "formula")],
         "flaws": _flaws(tables),
         "generator_losses": sorted(tables.runs["generator_loss"].unique()),
         "metrics": [_metric(m, tables) for m in tables.metrics.values()],
@@ -65,11 +65,6 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
         "measurement": _measurement(provenance, tables),
         "provenance": _provenance_rows(provenance, len(tables.runs)),
     }
-
-
-def _used(tables: Tables) -> list[Any]:
-    used = set(map(family, tables.runs["objective"]))
-    return [o for name, o in tables.objectives.items() if name in used]
 
 
 def _named(objective: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from divergan.figures import Tables
+from divergan.figures.declaration import trained
 from divergan.report.wording import cell
 
 
@@ -29,7 +30,7 @@ def published_values(table: pd.DataFrame, tables: Tables) -> dict[str, Any]:
 def _matched(rows: pd.DataFrame, tables: Tables) -> dict[str, Any]:
     ours = rows.drop_duplicates("variant")
     return {
-        "label": tables.objectives[rows["objective"].iloc[0]].label,
+        "label": trained(tables)[rows["objective"].iloc[0]].label,
         "metric": _metric_label(rows["metric"].iloc[0], tables),
         "published": {row["condition"]: f"{row['value']:g}" for row in rows.to_dict("records")},
         "ours": {
@@ -47,7 +48,7 @@ def _notes(matched: pd.DataFrame, tables: Tables) -> list[dict[str, Any]]:
     """The notes on the published numbers, each with the rows it concerns."""
     noted = matched[matched["note"].notna()].drop_duplicates("id")
     return [
-        {"note": note, "rows": [tables.objectives[name].label for name in rows["objective"].unique()]}
+        {"note": note, "rows": [trained(tables)[name].label for name in rows["objective"].unique()]}
         for note, rows in noted.groupby("note", sort=False)
     ]
 
@@ -61,7 +62,12 @@ def _unmatched_groups(table: pd.DataFrame) -> Any:
 
 def _unmatched(rows: pd.DataFrame, tables: Tables) -> dict[str, str]:
     first, notes = rows.iloc[0], rows["note"].dropna().unique()
-    numbers = [f"{_metric_label(row['metric'], tables)} {row['value']:g}" for row in rows.to_dict("records")]
+    several = rows["objective"].nunique() > 1
+    numbers = [
+        f"{row['objective'].replace('_', ' ') + ' ' if several else ''}"
+        f"{_metric_label(row['metric'], tables)} {row['value']:g}"
+        for row in rows.to_dict("records")
+    ]
     return {
         "quantity": f"{first['quantity']}: {first['condition']}",
         "numbers": ", ".join(numbers),
