@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TRACKED = ("Snakefile", "workflow", "profiles", "src", "params", "data", "dvc.yaml", ".dvcignore", "requirements.lock")
+TRACKED = ("Snakefile", "workflow", "profiles", "src", "params", "data", "dvc.yaml", ".dvcignore", "requirements.lock", "environment.yml")
 PARAMS = "params/smoke.yaml"
 BIN = Path(sys.executable).parent
 

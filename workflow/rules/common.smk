@@ -44,6 +44,11 @@ def run_file(step):
     return f"results/{STUDY}/{step.folder}/run.json"
 
 
+def needed_by(step):
+    """The run.json of everything that the step is made from; ancient, for a checkout's modification times mean nothing."""
+    return [ancient(run_file(needed)) for needed in step.inputs]
+
+
 def inputs_of(verb):
     """The input function of a verb's rule: the run.json of everything that the step is made from."""
 
@@ -51,7 +56,7 @@ def inputs_of(verb):
         step = STEPS.get(f"{FOLDERS[verb]}/{wildcards.name}")
         if step is None:
             raise WorkflowError(f"{PARAMS} plans no {verb} {wildcards.name}: `divergan plan --keys` lists what it does.")
-        return [run_file(needed) for needed in step.inputs]
+        return needed_by(step)
 
     return inputs
 

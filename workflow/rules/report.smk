@@ -17,7 +17,7 @@ rule figures:
 
 rule report:
     input:
-        [run_file(step) for step in PLAN.of("report")[0].inputs],
+        needed_by(PLAN.of("report")[0]),
     output:
         PUBLISHED_REPORT,
     log:
