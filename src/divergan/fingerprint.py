@@ -100,7 +100,7 @@ def resolved(module: str, name: str) -> Place | None:
 def named(module: str, nodes: list[ast.stmt]) -> Iterator[Place]:
     """The places that a definition's names and `alias.attribute`s may mean."""
     aliases = dict(load(module).imports)
-    walked = [node for statement in nodes for node in ast.walk(statement)]
+    walked = [node for statement in nodes for node in computing(statement)]
     for node in walked:
         if isinstance(node, ast.Import | ast.ImportFrom):
             aliases.update(imported(node))
@@ -112,6 +112,15 @@ def named(module: str, nodes: list[ast.stmt]) -> Iterator[Place]:
                 yield aliases[node.id][0], str(aliases[node.id][1])
             elif node.id not in aliases:
                 yield module, node.id
+
+
+def computing(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a tree that `canonical` keeps: what is named in an argument's annotation alone computes nothing."""
+    yield node
+    for _, value in kept_fields(node):
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield from computing(child)
 
 
 def attribute(module: str, name: str | None, attr: str) -> Iterator[Place]:
@@ -138,7 +147,8 @@ def load(module: str) -> Module:
 def bound(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return [node.name]
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    one = [node.target] if isinstance(node, ast.AnnAssign | ast.AugAssign) else []
+    targets = node.targets if isinstance(node, ast.Assign) else one
     return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
 
 
@@ -166,9 +176,15 @@ def canonical(node: object) -> object:
         return [canonical(item) for item in node if not is_docstring(item)]
     if not isinstance(node, ast.AST):
         return [type(node).__name__, repr(node)]
+    return [type(node).__name__, *([name, canonical(value)] for name, value in kept_fields(node))]
+
+
+def kept_fields(node: ast.AST) -> list[tuple[str, object]]:
+    if isinstance(node, ast.JoinedStr):  # Python 3.12 alone ends a format within a format with an empty constant
+        return [("values", [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")])]
     ignored = IGNORED_FIELDS | ({"annotation"} if isinstance(node, ast.arg) else set())
     fields = [(name, getattr(node, name, None)) for name in sorted(node._fields) if name not in ignored]
-    return [type(node).__name__, *([name, canonical(value)] for name, value in fields if value not in (None, []))]
+    return [(name, value) for name, value in fields if value not in (None, [])]
 
 
 def is_docstring(node: object) -> bool:

@@ -24,6 +24,9 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
         return f"{folder} is there"
     if store.adopt(root, step):
         return f"{folder} taken from the store"
+    if missing := [s for s in step.inputs if not store.exists(root, s) and not store.adopt(root, s)]:
+        first = f"divergan {missing[0].verb} {missing[0].key}"
+        raise DivergaNError(f"{step.verb} {step.key} needs {store.place(root, missing[0])}, which is not made: run `{first}` first")
     device, commit = provenance.chosen_device(device), provenance.commit(root)
 
     def work(out: Path, live: Live) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from divergan import store
@@ -35,7 +36,7 @@ def print_keys(root: Path, plan: Plan) -> None:
 
 def print_plan(root: Path, plan: Plan) -> None:
     """A table with a row for each verb and variant: how many are made, what would run, why, for about how long."""
-    table = Table("verb", "what", "steps", "made", "in the store", "to make", "core time", "why", title=plan.study.title, box=SIMPLE)
+    table = Table("verb", "what", "steps", "made", "in the store", "to make", "core time", "why", title=escape(plan.study.title), box=SIMPLE)
     total = 0.0
     for (verb, name), group in groupby(plan.steps, key=lambda step: (step.verb, without_seed(step.key))):
         steps = list(group)
@@ -45,7 +46,7 @@ def print_plan(root: Path, plan: Plan) -> None:
         total += seconds
         counts = [str(states.count(value) or "") for value in (MADE, SHELVED, MISSING)]
         reason = why(root, missing[0]) if missing else ""
-        table.add_row(verb, name, str(len(steps)), *counts, duration(seconds) if missing else "", reason)
+        table.add_row(verb, name, str(len(steps)), *counts, duration(seconds) if missing else "", escape(reason))
     console = Console()
     if not console.is_terminal:
         console.width = 160  # a log or a pipe has no width of its own
@@ -129,13 +130,15 @@ def explain(folder: Path) -> None:
     }
     table = Table(show_header=False, box=None)
     for name, value in rows.items():
-        table.add_row(name, str(value))
+        table.add_row(name, escape(str(value)))
     console.print(table)
 
 
 def prune(root: Path, agreed: Callable[[str], bool]) -> None:
     """Show, then remove, what no parameter file refers to."""
     files = [path for path in (root / "params.yaml", *sorted((root / "params").glob("*.yaml"))) if path.is_file()]
+    if not files:
+        raise DivergaNError("there is no params.yaml and no params/*.yaml here: run it in the project's folder")
     unused = store.unreferenced(root, [Plan(path) for path in files])
     if not unused:
         print(f"Nothing to remove: {', '.join(map(str, files))} refer to everything in the store.")

@@ -7,22 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from divergan.data import DATASETS
-from divergan.errors import DivergaNError
 from divergan.features import FEATURE_SETS
 from divergan.networks import CRITICS, GENERATORS
 from divergan.objectives import OBJECTIVES
 from divergan.samplers import SAMPLERS
+from divergan.strict_yaml import ParameterError, line_of, load, plain
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]  # safe in a path, a URL and a shell
 Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class ParameterError(DivergaNError):
-    """Names the file, the line, the key, the value and what would be accepted."""
 
 
 class Strict(BaseModel):
@@ -51,9 +48,10 @@ class Data(Strict):
         data_set, s = DATASETS[self.name], self.splits
         training = s.gan + s.classifier + s.tuning + (0 if data_set.test_images else s.evaluation)
         if training > data_set.training_images:
-            raise ValueError(f"the splits ask for {training} images of {data_set.training_images} in {self.name}")
+            raise misfit(f"they ask for {training} images of the {data_set.training_images} in {self.name}", "splits")
         if data_set.test_images and s.evaluation > data_set.test_images:
-            raise ValueError(f"splits.evaluation asks for {s.evaluation} of {data_set.test_images} test images")
+            text = f"{s.evaluation} is more than the {data_set.test_images} test images of {self.name}"
+            raise misfit(text, "splits", "evaluation")
         return self
 
 
@@ -119,9 +117,11 @@ class Training(Strict):
         return known(name, OBJECTIVES)
 
     @model_validator(mode="after")
-    def _checkpoints_differ(self) -> Training:
+    def _fits_together(self, info: ValidationInfo) -> Training:
         if self.checkpoints > self.steps:
-            raise ValueError(f"checkpoints = {self.checkpoints} do not fit into steps = {self.steps}")
+            raise misfit(f"{self.checkpoints} do not fit into steps = {self.steps}: expected at most one a step", "checkpoints")
+        if isinstance(study := info.context, Study):
+            study.fits(self)
         return self
 
     @property
@@ -134,7 +134,7 @@ class Training(Strict):
 class Arm(Strict):
     label: str
     training: dict[str, Any] = {}
-    variants: dict[Name, dict[str, Any] | None]
+    variants: Annotated[dict[Name, dict[str, Any] | None], Field(min_length=1)]
 
 
 class Evaluation(Strict):
@@ -174,10 +174,19 @@ class Study(Strict):
         n, splits = self.evaluation.samples, self.data.splits
         for split, size in (("evaluation", splits.evaluation), ("gan", splits.gan)):
             if n > size:
-                raise ValueError(
-                    f"evaluation.samples = {n} is more than data.splits.{split} = {size}: metrics compare equal numbers"
-                )
+                text = f"{n} is more than data.splits.{split} = {size}: metrics compare equal numbers of images"
+                raise misfit(text, "evaluation", "samples")
         return self
+
+    def fits(self, training: Training) -> None:
+        """Raise where one run's settings and the study's do not go together."""
+        s = self.data.splits
+        images = s.gan + (s.classifier + s.tuning if training.images == "all" else 0)
+        if training.batch > images:
+            raise misfit(f"{training.batch} is more than the {images} images that it is drawn from", "batch")
+        if training.checkpoint_samples > self.evaluation.samples:
+            text = f"{training.checkpoint_samples} is more than evaluation.samples = {self.evaluation.samples}"
+            raise misfit(f"{text}: metrics compare equal numbers of images", "checkpoint_samples")
 
     def variants(self) -> dict[str, Training]:
         """The runs' settings by variant key, `<variant>.<arm>`: training <- arm's training <- variant's own."""
@@ -186,6 +195,11 @@ class Study(Strict):
             for name, arm in self.arms.items()
             for variant, own in arm.variants.items()
         }
+
+
+def misfit(text: str, *place: str) -> PydanticCustomError:
+    """A fault between several values, told at the one at `place` below the model that raises it."""
+    return PydanticCustomError("misfit", "{text}", {"text": text, "place": place})
 
 
 def known(name: str, registry: Iterable[str]) -> str:
@@ -219,19 +233,7 @@ def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 def read(path: Path) -> Study:
     """The parameters in a YAML 1.2 file, validated."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        document = YAML(typ="rt").load(path)
-    except FileNotFoundError:
-        raise ParameterError(f"there is no parameter file {path}; `ls params.yaml params/` shows those there are") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{path} is no YAML 1.2: {error}") from None
-    except OSError as error:
-        raise ParameterError(f"{path} cannot be read: {error.strerror}") from None
-    if not isinstance(document, dict):
-        raise ParameterError(f"{path} holds {type(document).__name__}, expected a mapping of parameters")
+    document = load(path)
     try:
         study = Study.model_validate(plain(document))
     except ValidationError as error:
@@ -239,41 +241,43 @@ def read(path: Path) -> Study:
     for key, arm in study.arms.items():
         for variant, own in arm.variants.items():
             try:
-                Training.model_validate(merged(study.training, arm.training, own or {}))
+                Training.model_validate(merged(study.training, arm.training, own or {}), context=study)
             except ValidationError as error:
                 layers = (("arms", key, "variants", variant), ("arms", key, "training"), ("training",))
                 raise ParameterError(message(path, document, error, *layers)) from None
     return study
 
 
-def plain(value: Any) -> Any:
-    """ruamel's annotated values as plain dicts, lists and scalars; what is no YAML core type raises."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
+EXPECTED = {  # pydantic's types of faults in the words of someone who writes YAML
+    "missing": "is missing",
+    "int_type": "expected a whole number",
+    "float_type": "expected a number",
+    "finite_number": "expected a finite number",
+    "bool_type": "expected true or false",
+    "string_type": "expected text",
+    "list_type": "expected a list, like [1, 2]",
+    "dict_type": "expected a mapping, like {name: value}",
+    "model_type": "expected a mapping, like {name: value}",
+    "string_pattern_mismatch": "expected a name of small letters, digits and _ (at most 64), for it becomes a file's name",
+}
 
 
 def message(path: Path, document: Any, error: ValidationError, *layers: tuple[str, ...]) -> str:
-    """One line a fault: file, line, key, value, and what would be accepted."""
-    lines = []
-    for fault in error.errors():
-        place = tuple(part for part in fault["loc"] if part != "[key]")
-        full = next((layer + place for layer in layers if line_of(document, layer + place, exact=True)), layers[0] + place)
-        line = line_of(document, full)
-        value = "" if fault["type"] in ("missing", "value_error") and isinstance(fault["input"], dict) else fault["input"]
-        shown = f" = {value!r}" if value != "" else ""
-        text = {
-            "missing": "is missing",
-            "extra_forbidden": "is not a parameter" + suggestion(fault["loc"]),
-        }.get(fault["type"], fault["msg"].removeprefix("Value error, "))
-        key = ".".join(map(str, full)) or "the file as a whole"
-        lines.append(f"{path}, line {line}: {key}{shown}: {text}")
-    return "\n".join(lines)
+    """One line a fault: file, line, key, value, and what would be accepted; what is there before what is missing."""
+    faults = sorted(error.errors(), key=lambda fault: fault["type"] == "missing")
+    return "\n".join(f"{path}, {told(document, fault, layers)}" for fault in faults)
+
+
+def told(document: Any, fault: Any, layers: tuple[tuple[str, ...], ...]) -> str:
+    """One fault, at the first layer in which its key stands."""
+    place = (*(part for part in fault["loc"] if part != "[key]"), *fault.get("ctx", {}).get("place", ()))
+    full = next((layer + place for layer in layers if line_of(document, layer + place, exact=True)), layers[0] + place)
+    value = "" if fault["type"] in ("missing", "misfit") else f" = {fault['input']!r:.80}"
+    text = EXPECTED.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+    if fault["type"] == "extra_forbidden":
+        text = "is not a parameter" + suggestion(fault["loc"])
+    text = text.replace("Input should be", "expected").replace(" after validation", "")
+    return f"line {line_of(document, full)}: {'.'.join(map(str, full))}{value}: {text}"
 
 
 def suggestion(place: tuple[int | str, ...]) -> str:
@@ -281,17 +285,3 @@ def suggestion(place: tuple[int | str, ...]) -> str:
     names = {name for model in Strict.__subclasses__() for name in model.model_fields}
     near = difflib.get_close_matches(str(place[-1]), names, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def line_of(document: Any, place: tuple[int | str, ...], exact: bool = False) -> int:
-    """The line of a key, or of the nearest mapping around it; 0 where `exact` and the key is not there."""
-    line = 1
-    for part in place:
-        if isinstance(document, dict) and part in document:
-            line = document.lc.key(part)[0] + 1
-        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
-            line = document.lc.item(part)[0] + 1
-        else:
-            return 0 if exact else line
-        document = document[part]
-    return line

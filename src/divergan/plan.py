@@ -97,7 +97,7 @@ class Plan:
         evaluated.append(self._evaluate(REAL, ()))
         compared = self._compare((*evaluated, *trained))
         drawn = self._figures((compared, *trained, *sampled))
-        report = self._report((compared, drawn, *evaluated, *trained))
+        report = self._report((compared, drawn, *evaluated, *trained, *sampled))
         return [self._data, self._features, *trained, *sampled, *evaluated, compared, drawn, report]
 
     def of(self, verb: str) -> list[Step]:
@@ -166,7 +166,7 @@ class Plan:
     def _report(self, inputs: tuple[Step, ...]) -> Step:
         texts = sorted(REPORT_TEXTS.glob("*.typ")) + sorted(REPORT_TEXTS.glob("*.bib")) + sorted(REPORT_TEXTS.glob("*.yml"))
         settings = {
-            "study": self.study.model_dump(exclude={"device"}),
+            "study": self.study.model_dump(include={"study", "title", "question", "evaluation"}),
             "objectives": self._objectives,
             "texts": {path.name: file_sha256(path) for path in texts},
         }
@@ -217,4 +217,8 @@ def reference_weights(study: params.Study) -> dict[str, str] | None:
 
 
 def file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        text = f"{path} cannot be read ({error.strerror}): run divergan in the project's folder, which holds data/ and params/"
+        raise DivergaNError(text) from None

@@ -7,6 +7,7 @@ results/.partial/<hash>    what is being made, and what a killed run left to res
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -74,7 +75,10 @@ def is_shelved(root: Path, step: Step) -> bool:
 
 def checked(folder: Path) -> bool:
     """Whether every file that the folder's run.json lists has the checksum it lists."""
-    files = read_json(folder / RUN)["files"]
+    try:
+        files = read_json(folder / RUN)["files"]
+    except (ValueError, KeyError):  # run.json itself is damaged
+        return False
     return all((folder / name).is_file() and sha256(folder / name) == value for name, value in files.items())
 
 
@@ -104,24 +108,43 @@ def make(root: Path, step: Step, work: Callable[[Path], dict[str, Any]]) -> Path
         if not adopt(root, step):
             folder.mkdir(exist_ok=True)
             facts = work(folder)
+            clear_hidden(folder)
             write_json(folder / RECIPE, step.recipe)
             names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-            files = {name: sha256(folder / name) for name in names if not name.startswith("timing.")}
+            files = {name: sha256(folder / name) for name in names if name != RUN and not name.startswith("timing.")}
             write_json(folder / RUN, {"recipe": step.hash, "verb": step.verb, "key": step.key, "files": files, **facts})
-            shelf(root, step).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(folder, shelf(root, step))
+            put(folder, shelf(root, step))
             link(shelf(root, step), place(root, step))
     return place(root, step)
+
+
+def clear_hidden(folder: Path) -> None:
+    """Remove what only resuming needs, and the temporary files of a killed process."""
+    for left in [path for path in folder.rglob("*") if path.name.startswith(".")]:
+        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def put(folder: Path, shelved: Path) -> None:
+    """Move a complete folder into the store, over what is there and is not complete."""
+    shelved.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(shelved, ignore_errors=True)
+    os.replace(folder, shelved)
 
 
 def link(source: Path, target: Path, only: str = "*") -> None:
     """Hard-link a folder's files that match `only` (copy where the file system cannot), whole or not at all."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
     others = lambda folder, names: [n for n in names if not fnmatch(n, only) and not Path(folder, n).is_dir()]  # noqa: E731
-    shutil.copytree(source, temporary, copy_function=link_file, ignore=others)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(temporary, target)
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(source, temporary, copy_function=link_file, ignore=others)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # else another process put the same there just now
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def link_file(source: str, target: str) -> None:
@@ -138,8 +161,9 @@ def tidy(root: Path, plan: Plan) -> list[Path]:
     strangers = [p for p in sorted(study.glob("*/*")) if p not in wanted]
     for folder in strangers:
         run = folder / RUN
-        if run.is_file() and not (root / "results" / ".store" / read_json(run)["recipe"]).exists():
-            os.replace(folder, root / "results" / ".store" / read_json(run)["recipe"])
+        shelved = root / "results" / ".store" / read_json(run)["recipe"] if run.is_file() else None
+        if shelved and not (shelved / RUN).is_file():
+            put(folder, shelved)
         else:
             shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
     return strangers

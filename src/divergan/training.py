@@ -44,7 +44,7 @@ class Record:
 
     history: list[dict[str, float]] = field(default_factory=list)
     spreads: list[tuple[int, float]] = field(default_factory=list)  # (step, samples' pixel spread over the data's)
-    diverged_at: int | None = None  # the first step with a loss or weight that is not finite
+    diverged_at: int | None = None  # the first step with a loss that is not finite; weights are looked at with every row
 
     @property
     def outcome(self) -> str:

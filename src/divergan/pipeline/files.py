@@ -45,7 +45,7 @@ def kept_weights(path: Path, expected: str) -> dict[str, torch.Tensor]:
 
     if not path.is_file() or (found := sha256(path)) != expected:
         state = f"has the SHA-256 {found}" if path.is_file() else "is missing"
-        raise DivergaNError(f"{path} {state}, expected {expected}: restore it with `git checkout -- {path.name}`")
+        raise DivergaNError(f"{path} {state}, expected {expected}: restore it with `git checkout -- {path}`")
     return load_file(path)
 
 

@@ -82,7 +82,6 @@ def train(job: Job) -> dict[str, Any]:
     save_tensors(job.out / GENERATOR, checkpoints.weights(players.average))
     save_tensors(job.out / CRITIC, checkpoints.weights(players.critic))
     save_history(job.out / HISTORY, record)
-    (job.out / STATE).unlink()
     return {"outcome": record.outcome, "at_step": record.ended_at, "images_seen": players.drawn}
 
 
