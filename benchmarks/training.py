@@ -1,8 +1,8 @@
 """Seconds a step and images/s of the published networks on full MNIST: the published loop, and ours.
 
-The published loop is written from its description: images decoded and normalised one by one in a DataLoader, the fake batch
-not detached from the generator in the critic's step, separate critic passes, unfused Adam. Rounds are interleaved, so that
-both meet the same weather on the machine; medians are printed, and the ratio's spread over the rounds.
+The published loop is written from its description: images decoded and normalised one by one in a DataLoader, the fake
+batch not detached from the generator in the critic's step, separate critic passes, unfused Adam. Rounds are
+interleaved, so that both meet the same load of the machine; medians are printed, and the ratio's spread over rounds.
 
     python benchmarks/training.py --rounds 5 --steps 20
 """
@@ -133,7 +133,9 @@ def main() -> None:
         for batch in (64, 2048)
         for threads in ((1, 2) if device == "cpu" else (1,))
     ]
-    table = Table("device", "threads", "batch", "published loop, ms/step", "ours, ms/step", "ours, images/s", "ratio [range]")
+    table = Table(
+        "device", "threads", "batch", "published loop, ms/step", "ours, ms/step", "ours, images/s", "ratio [range]"
+    )
     for row in rows:
         ratio = f"{row['ratio']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]"
         times = (f"{1000 * row['published_seconds']:.1f}", f"{1000 * row['ours_seconds']:.1f}")

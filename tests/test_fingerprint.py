@@ -12,10 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tiny_study import ROOT, edited
 
 from divergan.fingerprint import EDGES, REGISTRIES, place_of, reached, source
 from divergan.objectives import OBJECTIVES
+from tiny_study import ROOT, edited
 
 MLP = ("divergan.networks.mlp:MLP_GENERATOR", "divergan.networks.mlp:MLP_CRITIC")
 TRAIN = ("divergan.pipeline:train", "divergan.objectives.f_divergences:KL", *MLP)
@@ -65,17 +65,49 @@ def test_it_is_the_same_in_a_copy(copy):
 
 
 SAME = {
-    "comment": ("training.py", "    with torch.no_grad():\n", "    # A comment.\n    with torch.no_grad():  # and another\n"),
-    "docstring": ("training.py", '"""One step of the critic on a real batch in [-1, 1]', '"""Edited. One step of the critic'),
-    "docstring of a class": ("training.py", '"""All that changes while a run trains', '"""Everything that changes while a run trains'),
-    "no docstring": ("training.py", '    """`settings.checkpoints` steps, evenly spaced, the last one the end."""\n', ""),
-    "formatting": ("training.py", "    (loss + penalty).backward()", "    ((loss\n        + penalty)\n     .backward())"),
+    "comment": (
+        "training.py",
+        "    with torch.no_grad():\n",
+        "    # A comment.\n    with torch.no_grad():  # and another\n",
+    ),
+    "docstring": (
+        "training.py",
+        '"""One step of the critic on a real batch in [-1, 1]',
+        '"""Edited. One step of the critic',
+    ),
+    "docstring of a class": (
+        "training.py",
+        '"""All that changes while a run trains',
+        '"""Everything that changes while a run trains',
+    ),
+    "no docstring": (
+        "training.py",
+        '    """`settings.checkpoints` steps, evenly spaced, the last one the end."""\n',
+        "",
+    ),
+    "formatting": (
+        "training.py",
+        "    (loss + penalty).backward()",
+        "    ((loss\n        + penalty)\n     .backward())",
+    ),
     "argument's annotation": ("training.py", "def adam(network: torch.nn.Module, ", "def adam(network: object, "),
-    "annotation that names ours": ("training.py", "    observer: Observer,\n) -> None:", "    observer: Critic,\n) -> None:"),
-    "return annotation": ("training.py", "def spread(images: torch.Tensor) -> float:", "def spread(images: torch.Tensor) -> Record:"),
+    "annotation that names ours": (
+        "training.py",
+        "    observer: Observer,\n) -> None:",
+        "    observer: Critic,\n) -> None:",
+    ),
+    "return annotation": (
+        "training.py",
+        "def spread(images: torch.Tensor) -> float:",
+        "def spread(images: torch.Tensor) -> Record:",
+    ),
     "blank lines": ("training.py", "def spread(", "\n\n\ndef spread("),
     "unreached neighbour": ("training.py", "def spread(", "def unused():\n    return 1\n\n\ndef spread("),
-    "another objective": ("objectives/f_divergences.py", "REVERSE_KL = FDivergence(", "SECRET = 3\nREVERSE_KL = FDivergence("),
+    "another objective": (
+        "objectives/f_divergences.py",
+        "REVERSE_KL = FDivergence(",
+        "SECRET = 3\nREVERSE_KL = FDivergence(",
+    ),
     "a module imported": ("training.py", "import copy\n", "import copy\nimport json\n"),
     "tracking": ("tracking.py", "def ", "def added():\n    return 2\n\n\ndef "),
     "progress": ("progress.py", "LINES = 10", "LINES = 20"),
@@ -128,13 +160,19 @@ def test_a_new_objective_and_its_entry_change_no_fingerprint(copy):
     roots = [(f"divergan.pipeline:{verb}",) for verb in VERBS] + [TRAIN, SAMPLE]
     before = [copy.of(*root) for root in roots]
     copy.append("objectives/scores.py", '\nSQUARES = Scores(name="squares", real=lambda v: v, fake=lambda v: v)\n')
-    copy.edit("objectives/__init__.py", ("        BCE,\n", "        BCE,\n        SQUARES,\n"), ("BCE, WASS", "BCE, SQUARES, WASS"))
+    copy.edit(
+        "objectives/__init__.py",
+        ("        BCE,\n", "        BCE,\n        SQUARES,\n"),
+        ("BCE, WASS", "BCE, SQUARES, WASS"),
+    )
     assert [copy.of(*root) for root in roots] == before
     assert copy.of("divergan.objectives.scores:SQUARES") != copy.of("divergan.objectives.scores:BCE")
 
 
 def test_a_helper_is_found_through_a_module_its_alias_and_an_import_inside_a_function(copy):
-    copy.append("helping.py", "def one():\n    return 1\n\n\ndef two():\n    return 2\n\n\ndef three():\n    return 3\n")
+    copy.append(
+        "helping.py", "def one():\n    return 1\n\n\ndef two():\n    return 2\n\n\ndef three():\n    return 3\n"
+    )
     copy.append("between.py", "from divergan.helping import one as first\n")
     copy.append(
         "user.py",
@@ -158,7 +196,13 @@ def places(*roots: str) -> set[str]:
 def test_training_reaches_its_step_its_objective_its_network_and_no_edge():
     found = places(*TRAIN)
     needed = {
-        *("pipeline.models:train", "training:train", "training:critic_step", "training:generator_step", "training:r1_penalty"),
+        *(
+            "pipeline.models:train",
+            "training:train",
+            "training:critic_step",
+            "training:generator_step",
+            "training:r1_penalty",
+        ),
         *("training:update_average", "training:DataOrder", "training:history_row", "data.splits:to_network"),
         *("objectives.f_divergences:KL", "objectives.declaration:FDivergence", "objectives.declaration:Objective"),
         *("networks.mlp:mlp_generator", "networks.mlp:mlp_critic", "networks.mlp:SLOPE", "randomness:derived_seed"),
@@ -166,7 +210,18 @@ def test_training_reaches_its_step_its_objective_its_network_and_no_edge():
     }
     assert needed <= found
     modules = {place.split(":")[0] for place in found}
-    assert not modules & {"tracking", "progress", "params", "plan", "store", "checkpoints", "jobs", "cli", "looking", "metrics"}
+    assert not modules & {
+        "tracking",
+        "progress",
+        "params",
+        "plan",
+        "store",
+        "checkpoints",
+        "jobs",
+        "cli",
+        "looking",
+        "metrics",
+    }
     assert "training:Observer" not in found, "only an annotation names it"
 
 
@@ -179,7 +234,11 @@ def test_no_verb_follows_an_edge_or_a_registry():
 
 
 def test_evaluation_does_not_rest_on_training_nor_training_on_metrics():
-    assert not {place for place in places("divergan.pipeline:evaluate") if place.startswith(("training:", "networks", "objectives"))}
+    assert not {
+        place
+        for place in places("divergan.pipeline:evaluate")
+        if place.startswith(("training:", "networks", "objectives"))
+    }
     assert {"metrics.frechet:frechet_distance", "metrics:METRICS"} <= places("divergan.pipeline:evaluate")
 
 
@@ -247,7 +306,11 @@ def entry(value, *more, key=lambda q, /, r=WIDTH: q * r):
 def test_it_is_equal_on_every_python(copy):
     """Standard library alone: these Pythons have none of the packages."""
     copy.append("odd.py", ODD)
-    roots = [[f"divergan.pipeline:{verb}"] for verb in VERBS] + [list(TRAIN), list(SAMPLE), ["divergan.odd:entry", "divergan.odd:Point"]]
+    roots = [[f"divergan.pipeline:{verb}"] for verb in VERBS] + [
+        list(TRAIN),
+        list(SAMPLE),
+        ["divergan.odd:entry", "divergan.odd:Point"],
+    ]
     code = "import json, sys; sys.path.insert(0, sys.argv[1]); from divergan.fingerprint import fingerprint\n"
     code += "print(json.dumps([fingerprint(tuple(r)) for r in json.loads(sys.argv[2])]))"
     expected = [copy.of(*root) for root in roots]

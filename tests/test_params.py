@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_study import ROOT, SMOKE, edited
 
 from divergan import params
 from divergan.params import ParameterError
+from tiny_study import ROOT, SMOKE, edited
 
 FILES = sorted([*ROOT.glob("params.yaml"), *ROOT.glob("params/*.yaml")])
 
@@ -57,12 +57,32 @@ WRONG = {
     "quoted number": ("batch: 32 ", "batch: '32' ", "training.batch = '32'", "expected a whole number"),
     "fraction": ("batch: 32 ", "batch: 32.5 ", "training.batch = 32.5", "expected a whole number"),
     "truth for a number": ("batch: 32 ", "batch: true ", "training.batch = True", "expected a whole number"),
-    "no is text": ("spectral_norm: false", "spectral_norm: no", "critic.spectral_norm = 'no'", "expected true or false"),
+    "no is text": (
+        "spectral_norm: false",
+        "spectral_norm: no",
+        "critic.spectral_norm = 'no'",
+        "expected true or false",
+    ),
     "nothing": ("batch: 32 ", "batch: ", "training.batch = None", "expected a whole number"),
     "a number for seeds": ("seeds: [0, 1]", "seeds: 3", "seeds = 3", "expected a list"),
-    "a number for a network": ("generator: {name: mlp_batchnorm, hidden: [32, 64]}", "generator: 3", "generator = 3", "mapping"),
-    "objective": ("{objective: bce}", "{objective: bec}", "variants.bce.objective = 'bec'", "did you mean 'bce'? known are bce, kl"),
-    "generator": ("name: mlp_batchnorm", "name: dcgan", "training.generator.name = 'dcgan'", "known are mlp, mlp_batchnorm"),
+    "a number for a network": (
+        "generator: {name: mlp_batchnorm, hidden: [32, 64]}",
+        "generator: 3",
+        "generator = 3",
+        "mapping",
+    ),
+    "objective": (
+        "{objective: bce}",
+        "{objective: bec}",
+        "variants.bce.objective = 'bec'",
+        "did you mean 'bce'? known are bce, kl",
+    ),
+    "generator": (
+        "name: mlp_batchnorm",
+        "name: dcgan",
+        "training.generator.name = 'dcgan'",
+        "known are mlp, mlp_batchnorm",
+    ),
     "critic": ("critic: {name: mlp,", "critic: {name: resnet,", "training.critic.name = 'resnet'", "known are mlp"),
     "data set": ("name: embedded", "name: cifar", "data.name = 'cifar'", "known are embedded, mnist"),
     "sampler": ("sampler: prior", "sampler: pior", "evaluation.sampler = 'pior'", "did you mean 'prior'?"),
@@ -71,7 +91,12 @@ WRONG = {
     "no seed": ("seeds: [0, 1]", "seeds: []", "seeds = []", "at least 1 item"),
     "negative seed": ("seeds: [0, 1]", "seeds: [0, -1]", "seeds.1 = -1", "greater than or equal to 0"),
     "seed beyond 63 bits": ("seeds: [0, 1]", f"seeds: [{2**63}]", f"seeds.0 = {2**63}", f"less than {2**63}"),
-    "samples beyond the reference": ("samples: 200 ", "samples: 201 ", "evaluation.samples", "201 is more than data.splits.evaluation = 200"),
+    "samples beyond the reference": (
+        "samples: 200 ",
+        "samples: 201 ",
+        "evaluation.samples",
+        "201 is more than data.splits.evaluation = 200",
+    ),
     "checkpoint samples": (
         "checkpoint_samples: 100 ",
         "checkpoint_samples: 201 ",
@@ -91,24 +116,49 @@ WRONG = {
     "one beta": ("[0.5, 0.999]", "[0.5]", "training.betas = [0.5]", "at least 2 items"),
     "three betas": ("[0.5, 0.999]", "[0.5, 0.9, 0.9]", "training.betas = [0.5, 0.9, 0.9]", "at most 2 items"),
     "beta of one": ("[0.5, 0.999]", "[0.5, 1.0]", "training.betas.1 = 1.0", "less than 1"),
-    "more checkpoints than steps": ("checkpoints: 3", "checkpoints: 61", "training.checkpoints", "61 do not fit into steps = 60"),
+    "more checkpoints than steps": (
+        "checkpoints: 3",
+        "checkpoints: 61",
+        "training.checkpoints",
+        "61 do not fit into steps = 60",
+    ),
     "device": ("device: auto", "device: gpu", "device = 'gpu'", "'auto', 'cpu' or 'cuda'"),
-    "generator loss": ("generator_loss: alternative", "generator_loss: altern", "training.generator_loss = 'altern'", "'bound'"),
+    "generator loss": (
+        "generator_loss: alternative",
+        "generator_loss: altern",
+        "training.generator_loss = 'altern'",
+        "'bound'",
+    ),
     "slash in a name": ("      kl: {", "      k/l: {", "variants.k/l = 'k/l'", "small letters, digits and _"),
     "dots for a name": ("      kl: {", "      ..: {", "variants... = '..'", "small letters, digits and _"),
     "hyphen in a name": ("      kl: {", "      kl-s1: {", "variants.kl-s1 = 'kl-s1'", "small letters, digits and _"),
     "path for a study": ("study: smoke ", "study: ../x ", "study = '../x'", "small letters, digits and _"),
     "date for a study": ("study: smoke ", "study: 2020-01-01 ", "study = datetime.date(2020, 1, 1)", "expected text"),
     "variant is text": ("{objective: bce}", "bce", "arms.stabilised.variants.bce = 'bce'", "expected a mapping"),
-    "variant's own value": ("{objective: bce}", "{objective: bce, batch: 0}", "variants.bce.batch = 0", "or equal to 2"),
-    "variant's own key": ("{objective: bce}", "{objective: bce, bacth: 3}", "variants.bce.bacth = 3", "did you mean 'batch'?"),
+    "variant's own value": (
+        "{objective: bce}",
+        "{objective: bce, batch: 0}",
+        "variants.bce.batch = 0",
+        "or equal to 2",
+    ),
+    "variant's own key": (
+        "{objective: bce}",
+        "{objective: bce, bacth: 3}",
+        "variants.bce.bacth = 3",
+        "did you mean 'batch'?",
+    ),
     "deep in a variant": (
         "{objective: bce}",
         "{objective: bce, critic: {spectral_norm: 3}}",
         "arms.stabilised.variants.bce.critic.spectral_norm = 3",
         "expected true or false",
     ),
-    "through a merge": ("{objective: bce}", "{<<: {objective: bce, batch: 0}}", "variants.bce.batch = 0", "or equal to 2"),
+    "through a merge": (
+        "{objective: bce}",
+        "{<<: {objective: bce, batch: 0}}",
+        "variants.bce.batch = 0",
+        "or equal to 2",
+    ),
     "duplicate key": ("threads: 1 ", "threads: 1\nthreads: 1 ", 'duplicate key "threads"', "keep one of them"),
     "tab": ("  latent: 16", "\tlatent: 16", "a tab", "indent with spaces"),
     "indentation": ("  latent: 16", "   latent: 16", "no YAML 1.2", "check the indentation"),
@@ -213,12 +263,17 @@ def test_aliases_that_explode_are_refused_in_no_time_and_little_memory(tmp_path,
 
 def test_hostile_tag_is_not_obeyed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for value in ("!!python/object/apply:os.system ['touch called']", "!!python/object/new:os.system {a: 'touch called'}"):
+    for value in (
+        "!!python/object/apply:os.system ['touch called']",
+        "!!python/object/new:os.system {a: 'touch called'}",
+    ):
         refusal(tmp_path, edited(SMOKE, ('"Smoke test: the pipeline at toy size"', value)))
     assert not (tmp_path / "called").exists()
 
 
-@pytest.mark.parametrize(("written", "value"), [("2e-4", 2e-4), ("2E-4", 2e-4), ("0.0002", 2e-4), ("1", 1.0), ("+1.", 1.0)])
+@pytest.mark.parametrize(
+    ("written", "value"), [("2e-4", 2e-4), ("2E-4", 2e-4), ("0.0002", 2e-4), ("1", 1.0), ("+1.", 1.0)]
+)
 def test_numbers_are_read_as_yaml_1_2_means_them(tmp_path, written, value):
     study = read(tmp_path, edited(SMOKE, ("learning_rate: 5.0e-4", f"learning_rate: {written}")))
     found = study.variants()["bce.stabilised"].learning_rate

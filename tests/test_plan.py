@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_study import ROOT, SMOKE, edited, environment, project
 
 from divergan.errors import DivergaNError
 from divergan.plan import FOLDERS, REAL, Plan, UnknownKey
+from tiny_study import ROOT, SMOKE, edited, environment, project
 
 Hashes = dict[tuple[str, str], str]
 
@@ -38,7 +38,11 @@ def hashes(text: str) -> Hashes:
 def changed(*pairs: tuple[str, str]) -> set[str]:
     """The steps, "verb key" with the seed left out, that an edit of smoke.yaml gives another recipe (or first of all one)."""
     before, after = hashes(SMOKE), hashes(edited(SMOKE, *pairs))
-    return {f"{verb} {re.sub('-s[01]', '', key)}" for (verb, key), value in after.items() if before.get((verb, key)) != value}
+    return {
+        f"{verb} {re.sub('-s[01]', '', key)}"
+        for (verb, key), value in after.items()
+        if before.get((verb, key)) != value
+    }
 
 
 BCE, KL = "bce.stabilised", "kl.stabilised"
@@ -50,14 +54,23 @@ FROM_RUNS = TRAINED | SAMPLED | EVALUATED | SHOWN
 FROM_FEATURES = {"features digits", f"evaluate {REAL}"} | EVALUATED | SHOWN
 
 CHANGES = {
-    "one variant": (("{objective: bce}", "{objective: bce, steps: 40}"), {step for step in FROM_RUNS if "kl" not in step}),
+    "one variant": (
+        ("{objective: bce}", "{objective: bce, steps: 40}"),
+        {step for step in FROM_RUNS if "kl" not in step},
+    ),
     "all runs": (("batch: 32 ", "batch: 33 "), FROM_RUNS),
-    "an overridden value": (("generator_loss: alternative", "generator_loss: bound"), {s for s in FROM_RUNS if "kl" not in s}),
+    "an overridden value": (
+        ("generator_loss: alternative", "generator_loss: bound"),
+        {s for s in FROM_RUNS if "kl" not in s},
+    ),
     "how often the history is read": (("history_every: 5 ", "history_every: 6 "), FROM_RUNS),
     "a network": (("hidden: [64, 32], spectral_norm: false", "hidden: [64, 32], spectral_norm: true"), FROM_RUNS),
     "threads": (("threads: 1 ", "threads: 2 "), FROM_RUNS | FROM_FEATURES),
     "device": (("device: auto", "device: cpu"), set()),
-    "the split": (("  seed: 0                     # of the split", "  seed: 1"), FROM_RUNS | FROM_FEATURES | {"data embedded"}),
+    "the split": (
+        ("  seed: 0                     # of the split", "  seed: 1"),
+        FROM_RUNS | FROM_FEATURES | {"data embedded"},
+    ),
     "the classifier": (("epochs: 5", "epochs: 6"), FROM_FEATURES),
     "samples": (("  samples: 200 ", "  samples: 150 "), SAMPLED | EVALUATED | {f"evaluate {REAL}"} | SHOWN),
     "the question": (('question: "Does', 'question: "How does'), {"report report"}),
@@ -76,11 +89,17 @@ def test_a_change_of_meaning_gives_just_its_steps_another_recipe(name):
 def test_the_same_meaning_has_the_same_recipe():
     first = hashes(SMOKE)
     reordered = edited(SMOKE, ("{gan: 600, classifier: 300, ", "{classifier: 300, gan: 600, "), ("device: auto", ""))
-    reordered = edited(reordered, ("threads: 1 ", "threads: 1\ndevice: auto # "), ("learning_rate: 2.0e-3", "learning_rate: 0.002"))
+    reordered = edited(
+        reordered, ("threads: 1 ", "threads: 1\ndevice: auto # "), ("learning_rate: 2.0e-3", "learning_rate: 0.002")
+    )
     reordered = edited(reordered, ("5.0e-4", "0.0005"), ("name: mlp, hidden: [64, 32]", "hidden: [64, 32], name: mlp"))
-    reordered = edited(reordered, ("r1_gamma: 0.1", "# a comment\n  r1_gamma: 1e-1"), ('label: "Stabilised"', "label: Stabilised"))
+    reordered = edited(
+        reordered, ("r1_gamma: 0.1", "# a comment\n  r1_gamma: 1e-1"), ('label: "Stabilised"', "label: Stabilised")
+    )
     assert hashes(reordered) == first
-    assert hashes(edited(SMOKE, ("r1_gamma: 0.1", "r1_gamma: 1"))) == hashes(edited(SMOKE, ("r1_gamma: 0.1", "r1_gamma: 1.0")))
+    assert hashes(edited(SMOKE, ("r1_gamma: 0.1", "r1_gamma: 1"))) == hashes(
+        edited(SMOKE, ("r1_gamma: 0.1", "r1_gamma: 1.0"))
+    )
 
 
 def test_where_a_value_is_said_does_not_matter():
@@ -108,7 +127,11 @@ def test_published_numbers_are_part_of_what_compares_with_them(here):
     before = hashes(SMOKE)
     with (here / "data/published.csv").open("a") as file:
         file.write("\n")
-    assert {place[0] for place, value in hashes(SMOKE).items() if before[place] != value} == {"compare", "figures", "report"}
+    assert {place[0] for place, value in hashes(SMOKE).items() if before[place] != value} == {
+        "compare",
+        "figures",
+        "report",
+    }
 
 
 def test_kept_weights_are_known_by_their_stated_checksum(here):

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_study import SMOKE, edited, environment, project
 
 from divergan import store
 from divergan.plan import Plan, Step
+from tiny_study import SMOKE, edited, environment, project
 
 STEP = Step(study="tiny", verb="data", key="made", settings={"seed": 3})
 
@@ -40,7 +40,9 @@ def test_what_is_made_is_complete_and_says_what_it_is(tmp_path):
     assert store.is_shelved(tmp_path, STEP)
     run = store.read_json(folder / "run.json")
     assert (run["recipe"], run["verb"], run["key"], run["images"]) == (STEP.hash, "data", "made", 3)
-    assert sorted(run["files"]) == ["below/bytes.bin", "numbers.json", "recipe.json"], "neither timings nor run.json itself"
+    assert sorted(run["files"]) == ["below/bytes.bin", "numbers.json", "recipe.json"], (
+        "neither timings nor run.json itself"
+    )
     assert run["files"]["numbers.json"] == store.sha256(folder / "numbers.json")
     assert store.read_json(folder / "recipe.json") == STEP.recipe
     assert store.checked(folder)
@@ -155,7 +157,9 @@ def test_a_file_system_without_hard_links_gets_copies(tmp_path, monkeypatch, err
     assert (folder / "numbers.json").stat().st_ino != (store.shelf(tmp_path, STEP) / "numbers.json").stat().st_ino
 
 
-def test_link_replaces_a_folder_whole_takes_only_what_matches_and_stays_out_of_its_way_when_it_fails(tmp_path, monkeypatch):
+def test_link_replaces_a_folder_whole_takes_only_what_matches_and_stays_out_of_its_way_when_it_fails(
+    tmp_path, monkeypatch
+):
     source, target = tmp_path / "source", tmp_path / "target"
     work_in(source, "a.svg", "b.json")
     work_in(target, "old.svg")
@@ -302,6 +306,7 @@ def test_unreferenced_is_what_no_plan_has(planned):
     expected = {store.shelf(Path(), run), half, Path(f"results/.partial/{run.hash}.lock")}
     assert set(found) == expected
     assert found[half] == 100
-    assert found[store.shelf(Path(), run)] == sum(p.stat().st_size for p in store.shelf(Path(), run).rglob("*") if p.is_file())
+    assert found[store.shelf(Path(), run)] == sum(
+        p.stat().st_size for p in store.shelf(Path(), run).rglob("*") if p.is_file()
+    )
     assert store.shelf(Path(), data) not in found
-

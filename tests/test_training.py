@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import os
@@ -16,18 +15,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_study import divergan, edited, environment, project
-from tiny_training import SETTINGS, SHAPE, Keeper, begun, digest, images, outcome, ran, settings
 
-from divergan import checkpoints, jobs, store, training
+from divergan import jobs, store, training
 from divergan.data import save_splits, to_network
 from divergan.networks import GENERATORS
 from divergan.objectives import OBJECTIVES
 from divergan.params import Training
+from divergan.pipeline.files import HISTORY_COLUMNS, load_history
 from divergan.plan import Plan, Step
 from divergan.randomness import generator
 from divergan.samplers import prior
 from divergan.training import DataOrder, Record, checkpoint_steps
+from tiny_study import divergan, environment, project
+from tiny_training import Keeper, begun, digest, images, outcome, ran, settings
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -91,7 +91,9 @@ def test_a_run_resumed_at_its_end_is_left_as_it_is(tmp_path):
 @pytest.mark.parametrize("loss", ["alternative", "bound"])
 def test_the_gan_divergence_is_binary_cross_entropy(loss):
     """log D and log(1 - D) of D = sigmoid(v) written in two ways: equal scores, equal gradients, equal weights."""
-    weights = {name: digest(ran(settings(objective=name, generator_loss=loss))[0].generator) for name in ("bce", "gan", "kl")}
+    weights = {
+        name: digest(ran(settings(objective=name, generator_loss=loss))[0].generator) for name in ("bce", "gan", "kl")
+    }
     assert weights["bce"] == weights["gan"] != weights["kl"]
 
 
@@ -125,7 +127,9 @@ def test_a_diverging_run_is_recorded_with_its_exact_step(blown, every):
     _, record, keeper = ran(chosen)
     assert (record.outcome, record.diverged_at, record.ended_at) == ("diverged", step, step)
     assert max(keeper.samples) < step
-    assert all(row["step"] < step and all(math.isfinite(row[k]) for k in ("critic_loss", "v_max")) for row in record.history)
+    assert all(
+        row["step"] < step and all(math.isfinite(row[k]) for k in ("critic_loss", "v_max")) for row in record.history
+    )
 
 
 def test_weights_that_are_not_finite_are_seen_at_the_next_row_or_in_the_next_loss():
@@ -246,7 +250,9 @@ def test_moving_average_against_its_closed_form():
             assert value == 5
             continue
         weighted = sum(0.2 * 0.8 ** (4 - t) * g for t, g in enumerate(past))
-        torch.testing.assert_close(value, 0.8**5 * start[name] + weighted, rtol=1e-5, atol=1e-5)  # five float32 roundings
+        torch.testing.assert_close(
+            value, 0.8**5 * start[name] + weighted, rtol=1e-5, atol=1e-5
+        )  # five float32 roundings
 
 
 def test_without_an_average_the_generator_stands_for_it():
@@ -292,7 +298,9 @@ def test_the_critic_sees_n_fresh_batches_a_step():
 def test_checkpoints_are_evenly_spaced_and_the_last_is_the_end():
     assert checkpoint_steps(settings()) == {4, 8, 12}
     assert checkpoint_steps(settings(steps=10)) == {3, 7, 10}
-    assert all(len(checkpoint_steps(settings(steps=s, checkpoints=c))) == c for s in range(1, 30) for c in range(1, s + 1))
+    assert all(
+        len(checkpoint_steps(settings(steps=s, checkpoints=c))) == c for s in range(1, 30) for c in range(1, s + 1)
+    )
 
 
 def test_checkpoint_samples_are_the_averages_on_the_same_latents():
@@ -318,6 +326,7 @@ def test_a_row_of_the_history_by_hand():
     softplus = [math.log1p(math.exp(v)) for v in (-1.0, 1.0, -2.0, -1.0, -2.0, 3.0, 0.0)]
     expected = 2 * math.log(2) - sum(softplus[:3]) / 3 - sum(softplus[3:]) / 4
     assert row["bound"] == pytest.approx(expected, abs=1e-6)  # float32
+    assert tuple(row) == HISTORY_COLUMNS
     assert math.isnan(training.history_row(OBJECTIVES["wasserstein"], 7, losses, v_real, v_fake)["accuracy"])
 
 
@@ -347,8 +356,12 @@ def made_data(root: Path, step: Step) -> None:
 
     def work(folder: Path) -> dict:
         sizes = step.settings["splits"]
-        parts = {name: torch.randint(0, 256, (n, 1, 28, 28), generator=rng, dtype=torch.uint8) for name, n in sizes.items()}
-        save_splits(folder / "splits.safetensors", {k: (v.numpy(), v[:, 0, 0, 0].numpy() % 10) for k, v in parts.items()})
+        parts = {
+            name: torch.randint(0, 256, (n, 1, 28, 28), generator=rng, dtype=torch.uint8) for name, n in sizes.items()
+        }
+        save_splits(
+            folder / "splits.safetensors", {k: (v.numpy(), v[:, 0, 0, 0].numpy() % 10) for k, v in parts.items()}
+        )
         return {}
 
     store.make(root, step, work)
@@ -380,7 +393,9 @@ def redrawn(folder: Path, step: Step) -> torch.Tensor:
     chosen = Training.model_validate(step.settings["training"])
     network = GENERATORS[chosen.generator.name].build(chosen.latent, chosen.generator.hidden, (1, 28, 28))
     network.load_state_dict(load_file(folder / "generator.safetensors"))
-    return prior(network, chosen.checkpoint_samples, chosen.latent, generator(step.settings["seed"], "checkpoint samples"))
+    return prior(
+        network, chosen.checkpoint_samples, chosen.latent, generator(step.settings["seed"], "checkpoint samples")
+    )
 
 
 def samples_at(folder: Path, step: int) -> torch.Tensor:
@@ -410,10 +425,16 @@ def test_a_diverged_run_is_a_result_with_its_step_and_the_weights_of_its_last_ch
     last = max(int(p.stem.removeprefix("step-")) for p in (folder / "checkpoints").glob("*.safetensors"))
     assert last < run["at_step"] <= 60
     assert torch.equal(redrawn(folder, step), samples_at(folder, last))
+    assert load_history(folder) == [], "it diverged before its first row"
     assert jobs.outcome(folder) == f"diverged at step {run['at_step']}"
 
 
-LONG = (("steps: 60 ", "steps: 900 "), ("checkpoints: 3\n", "checkpoints: 9\n"), ("seeds: [0, 1]", "seeds: [0]"), ("ema_decay: 0.9", "ema_decay: 0.99"))
+LONG = (
+    ("steps: 60 ", "steps: 900 "),
+    ("checkpoints: 3\n", "checkpoints: 9\n"),
+    ("seeds: [0, 1]", "seeds: [0]"),
+    ("ema_decay: 0.9", "ema_decay: 0.99"),
+)
 
 
 @pytest.mark.xdist_group("kill")
@@ -425,7 +446,9 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_files(root, tmp_path):
     shutil.copytree(root / "results/smoke/data", killed / "results/smoke/data")
 
     command = [sys.executable, "-c", "from divergan.cli import main; main()", "train", key]
-    process = subprocess.Popen(command, cwd=killed, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=killed, env=environment(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     begun_checkpoint = "results/.partial/*/checkpoints/step-{:08d}.safetensors"
     wait_for(lambda: any(killed.glob(begun_checkpoint.format(200))))
     process.send_signal(signal.SIGKILL)

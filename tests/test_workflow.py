@@ -1,4 +1,4 @@
-"""The real DAG on params/smoke.yaml, as a person runs it: what an edit, a revert, a clone and `dvc repro` do and do not."""
+"""The real DAG on params/smoke.yaml: what an edit, a revert, a kill, a clone and `dvc repro` do and do not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TRACKED = ("Snakefile", "workflow", "profiles", "src", "params", "data", "dvc.yaml", ".dvcignore", "requirements.lock", "environment.yml")
+TRACKED = (
+    "Snakefile",
+    "workflow",
+    "profiles",
+    "src",
+    "params",
+    "data",
+    "dvc.yaml",
+    ".dvcignore",
+    "requirements.lock",
+    "environment.yml",
+)
 PARAMS = "params/smoke.yaml"
 BIN = Path(sys.executable).parent
 
@@ -133,8 +144,12 @@ def test_new_objective_and_edited_comment_run_nothing_but_a_line_of_the_step_tra
         file.write("    real=lambda v: (v - 1) ** 2, fake=lambda v: v**2, alternative=lambda v: (v - 1) ** 2,\n")
         file.write("    cost_when_equal=0.5, log_ratio=None,\n)\n")
     project.edit("src/divergan/objectives/__init__.py", "import BCE, WASSERSTEIN", "import BCE, SQUARES, WASSERSTEIN")
-    project.edit("src/divergan/objectives/__init__.py", "        WASSERSTEIN,\n", "        WASSERSTEIN,\n        SQUARES,\n")
-    project.edit(training, "# The critic sees n_critic fresh batches", "# Edited: the critic sees n_critic fresh batches")
+    project.edit(
+        "src/divergan/objectives/__init__.py", "        WASSERSTEIN,\n", "        WASSERSTEIN,\n        SQUARES,\n"
+    )
+    project.edit(
+        training, "# The critic sees n_critic fresh batches", "# Edited: the critic sees n_critic fresh batches"
+    )
     assert "Nothing to be done" in project.snakemake()
 
     project.edit(training, "(loss + penalty).backward()", "(loss + 2 * penalty).backward()")

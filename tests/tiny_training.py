@@ -68,7 +68,9 @@ class Keeper:
             checkpoints.save(self.folder / f"{players.step}.safetensors", players, record)
 
 
-def ran(chosen: Training, seed: int = 0, state: Path | None = None, folder: Path | None = None) -> tuple[Players, Record, Keeper]:
+def ran(
+    chosen: Training, seed: int = 0, state: Path | None = None, folder: Path | None = None
+) -> tuple[Players, Record, Keeper]:
     """A training to its end, from `state` if there is one."""
     players, keeper = begun(chosen, seed), Keeper(folder)
     record = checkpoints.restore(state, players) if state else Record()
@@ -94,7 +96,9 @@ def outcome(players: Players, record: Record) -> str:
                 optimisers.update(name.encode() + value.numpy().tobytes())
     latents = hashlib.sha256(players.latents.get_state().numpy().tobytes()).hexdigest()
     weights = digest(players.generator, players.critic, players.average)
-    return json.dumps([weights, optimisers.hexdigest(), latents, players.step, players.drawn, record.history, record.spreads])
+    return json.dumps(
+        [weights, optimisers.hexdigest(), latents, players.step, players.drawn, record.history, record.spreads]
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +28,8 @@ app = typer.Typer(
 Params = Annotated[Path, typer.Option("--params", help="The parameter file of the study.")]
 Key = Annotated[str, typer.Argument(help="What to make, as `divergan plan --keys` prints it.")]
 PARAMS = Path("params.yaml")
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EACCES, errno.EROFS, errno.EPERM)
 
 
 def make(verb: str, key: str, params: Path, threads: int | None = None) -> None:
@@ -184,18 +188,32 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
 
 
 def main() -> None:
-    """Run the command line; what a person can put right is one message and exit code 2, never a traceback."""
+    """Run the command line; what a person can put right is one message and exit code 2 or 3, never a traceback."""
     try:
         app()
     except DivergaNError as error:
         stop(f"error: {error}", 2)
-    except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            stop(f"error: the disk is full{place}. Nothing half-made was kept under a real name: free space, run again", 3)
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            stop(f"error: may not write{place}: {error.strerror}. Give yourself the right to, or use another folder", 3)
+    except Exception as error:
+        place = f" ({name})" if (name := getattr(error, "filename", None)) else ""
+        if (code := failure(error)) in FULL:
+            stop(
+                f"error: the disk is full{place}. Nothing half-made was kept under a real name: free space, run again",
+                3,
+            )
+        if code in FORBIDDEN:
+            stop(
+                f"error: may not write{place}: {os.strerror(code)}. Give yourself the right to, or use another folder",
+                3,
+            )
         raise
+
+
+def failure(error: Exception) -> int:
+    """The errno of a failed write, 0 if it is none: shutil and safetensors keep only its text."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    textual = isinstance(error, shutil.Error) or type(error).__name__ == "SafetensorError"
+    return next((code for code in (*FULL, *FORBIDDEN) if textual and os.strerror(code) in str(error)), 0)
 
 
 def stop(message: str, code: int) -> None:

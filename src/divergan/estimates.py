@@ -9,7 +9,15 @@ from divergan.plan import Step
 
 FLOPS_PER_SECOND = 60e9  # float32 matrix products of one core of a 2024 server CPU; see benchmarks/
 START_SECONDS = 5.0  # Python, torch and MLflow come up
-OTHER_SECONDS = {"data": 3.0, "features": 20.0, "sample": 3.0, "evaluate": 8.0, "compare": 3.0, "figures": 12.0, "report": 4.0}
+OTHER_SECONDS = {
+    "data": 3.0,
+    "features": 20.0,
+    "sample": 3.0,
+    "evaluate": 8.0,
+    "compare": 3.0,
+    "figures": 12.0,
+    "report": 4.0,
+}
 
 
 def core_seconds(step: Step) -> float:
@@ -22,9 +30,9 @@ def core_seconds(step: Step) -> float:
 def training_flops(step: Step) -> float:
     """Floating-point operations of a training run's matrix products.
 
-    A forward pass costs 2 operations a weight and image, as does each of its two gradients (weights, inputs). The critic
-    step runs the critic forward and backward on two batches and the generator forward on one; the generator step runs
-    both forward and backward on one, without the critic's weight gradients.
+    A forward pass costs 2 operations a weight and image, as does each of its two gradients (weights, inputs). The
+    critic step runs the critic forward and backward on two batches and the generator forward on one; the generator
+    step runs both forward and backward on one, without the critic's weight gradients.
     """
     t = step.settings["training"]
     pixels = prod(step.input("data").settings["declared"]["shape"])

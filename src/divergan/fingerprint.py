@@ -1,9 +1,9 @@
 """A fingerprint of the code that computes a result: the definitions it reaches, not their neighbours in the file.
 
-From a few roots ("module:name") every top-level function, class and constant of this package that is named on the way is
-collected, and its syntax tree is written without positions, comments, docstrings and annotations of arguments, in a form
-that is equal on every supported Python (`ast.dump` is not). So a comment, a new neighbour or a newer Python changes
-nothing; a line of the training step does.
+From a few roots ("module:name") every top-level function, class and constant of this package that is named on the way
+is collected, and its syntax tree is written without positions, comments, docstrings and annotations of arguments, in a
+form that is equal on every supported Python (`ast.dump` is not). So a comment, a new neighbour or a newer Python
+changes nothing; a line of the training step does.
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
         return f"{folder} taken from the store"
     if missing := [s for s in step.inputs if not store.exists(root, s) and not store.adopt(root, s)]:
         first = f"divergan {missing[0].verb} {missing[0].key}"
-        raise DivergaNError(f"{step.verb} {step.key} needs {store.place(root, missing[0])}, which is not made: run `{first}` first")
+        raise DivergaNError(
+            f"{step.verb} {step.key} needs {store.place(root, missing[0])}, which is not made: run `{first}` first"
+        )
     device, commit = provenance.chosen_device(device), provenance.commit(root)
 
     def work(out: Path, live: Live) -> dict[str, Any]:
@@ -74,7 +76,9 @@ def described(step: Step, commit: str | None) -> dict[str, Any]:
 def track(root: Path, plan: Plan) -> str:
     """Bring every finished training and evaluation of a study into MLflow."""
     steps = [step for verb in TRACKED for step in plan.of(verb) if store.exists(root, step)]
-    new = sum(tracking.record(root, **described(step, facts(root, step)["commit"]), **finished(root, step)) for step in steps)
+    new = sum(
+        tracking.record(root, **described(step, facts(root, step)["commit"]), **finished(root, step)) for step in steps
+    )
     return f"{new} of {len(steps)} finished runs of {plan.study.study} were new to MLflow"
 
 
@@ -102,7 +106,9 @@ def keep_features(root: Path, plan: Plan) -> str:
     """Train the feature classifier of a plan afresh and keep its weights as the reference, with their checksum."""
     weights = plan.study.features.weights
     if weights is None:
-        raise DivergaNError(f"{plan.file}: features.weights is null; name the file that shall hold the reference weights")
+        raise DivergaNError(
+            f"{plan.file}: features.weights is null; name the file that shall hold the reference weights"
+        )
     afresh = plan.study.features.model_copy(update={"weights": None})
     without = Plan(plan.file, plan.study.model_copy(update={"features": afresh}))
     for verb in ("data", "features"):

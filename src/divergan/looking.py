@@ -36,7 +36,18 @@ def print_keys(root: Path, plan: Plan) -> None:
 
 def print_plan(root: Path, plan: Plan) -> None:
     """A table with a row for each verb and variant: how many are made, what would run, why, for about how long."""
-    table = Table("verb", "what", "steps", "made", "in the store", "to make", "core time", "why", title=escape(plan.study.title), box=SIMPLE)
+    table = Table(
+        "verb",
+        "what",
+        "steps",
+        "made",
+        "in the store",
+        "to make",
+        "core time",
+        "why",
+        title=escape(plan.study.title),
+        box=SIMPLE,
+    )
     total = 0.0
     for (verb, name), group in groupby(plan.steps, key=lambda step: (step.verb, without_seed(step.key))):
         steps = list(group)
@@ -113,10 +124,14 @@ def where(root: Path, plan: Plan, key: str) -> Path:
 def explain(folder: Path) -> None:
     """Print the recipe and the facts of a result's folder."""
     if not (folder / store.RECIPE).is_file() or not (folder / store.RUN).is_file():
-        raise DivergaNError(f"{folder} is no result: it has no {store.RECIPE} and {store.RUN}; `divergan where KEY` finds one")
+        raise DivergaNError(
+            f"{folder} is no result: it has no {store.RECIPE} and {store.RUN}; `divergan where KEY` finds one"
+        )
     recipe, run = store.read_json(folder / store.RECIPE), store.read_json(folder / store.RUN)
     console = Console(highlight=False)
-    outcome = f"{run.get('outcome', 'finished')}" + (f" at step {run['at_step']}" if run.get("at_step") is not None else "")
+    outcome = f"{run.get('outcome', 'finished')}" + (
+        f" at step {run['at_step']}" if run.get("at_step") is not None else ""
+    )
     console.print(f"[bold]{recipe['verb']} {recipe['key']}[/]  recipe {run['recipe']}  {outcome}")
     environment = run["environment"]
     rows = {
@@ -163,7 +178,9 @@ def draw_to_file(root: Path, run: Step, count: int, seed: int, out: Path) -> str
     if out.suffix not in (".png", ".npz"):
         raise DivergaNError(f"--out {out}: expected a name that ends in .png (a grid) or .npz (an array)")
     if not store.exists(root, run):
-        raise DivergaNError(f"{run.key} is not trained yet: {store.place(root, run)} is missing; make it with `snakemake train`")
+        raise DivergaNError(
+            f"{run.key} is not trained yet: {store.place(root, run)} is missing; make it with `snakemake train`"
+        )
     images = pipeline.draw(store.place(root, run), run, "cpu", "prior", count, generator(seed, "drawn by hand"))
     if out.suffix == ".png":
         save_grid(out, images)

@@ -119,7 +119,9 @@ class Training(Strict):
     @model_validator(mode="after")
     def _fits_together(self, info: ValidationInfo) -> Training:
         if self.checkpoints > self.steps:
-            raise misfit(f"{self.checkpoints} do not fit into steps = {self.steps}: expected at most one a step", "checkpoints")
+            raise misfit(
+                f"{self.checkpoints} do not fit into steps = {self.steps}: expected at most one a step", "checkpoints"
+            )
         if isinstance(study := info.context, Study):
             study.fits(self)
         return self
@@ -258,7 +260,7 @@ EXPECTED = {  # pydantic's types of faults in the words of someone who writes YA
     "list_type": "expected a list, like [1, 2]",
     "dict_type": "expected a mapping, like {name: value}",
     "model_type": "expected a mapping, like {name: value}",
-    "string_pattern_mismatch": "expected a name of small letters, digits and _ (at most 64), for it becomes a file's name",
+    "string_pattern_mismatch": "expected at most 64 small letters, digits and _, for it becomes a file's name",
 }
 
 

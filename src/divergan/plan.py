@@ -164,7 +164,9 @@ class Plan:
         return self._step("figures", "figures", {"objectives": self._objectives}, inputs, *self._declared_objectives)
 
     def _report(self, inputs: tuple[Step, ...]) -> Step:
-        texts = sorted(REPORT_TEXTS.glob("*.typ")) + sorted(REPORT_TEXTS.glob("*.bib")) + sorted(REPORT_TEXTS.glob("*.yml"))
+        texts = (
+            sorted(REPORT_TEXTS.glob("*.typ")) + sorted(REPORT_TEXTS.glob("*.bib")) + sorted(REPORT_TEXTS.glob("*.yml"))
+        )
         settings = {
             "study": self.study.model_dump(include={"study", "title", "question", "evaluation"}),
             "objectives": self._objectives,
@@ -220,5 +222,5 @@ def file_sha256(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        text = f"{path} cannot be read ({error.strerror}): run divergan in the project's folder, which holds data/ and params/"
+        text = f"{path} cannot be read ({error.strerror}): run divergan in the project's folder, which holds data/"
         raise DivergaNError(text) from None

@@ -30,7 +30,9 @@ class Lines:
         seconds = time.monotonic() - self.started
         rate = (done - self.first) / seconds if seconds > 0 else 0.0
         left = f", {(self.total - done) / rate:.0f} s left" if rate else ""
-        print(f"{self.name}: {done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s{left}", file=sys.stderr, flush=True)
+        print(
+            f"{self.name}: {done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s{left}", file=sys.stderr, flush=True
+        )
 
 
 class Bar:

@@ -58,7 +58,10 @@ def result_table(tables: Path, plan: Plan) -> str:
     summary = pd.read_csv(tables / "summary.csv").set_index(["variant", "metric"])
     floors = pd.read_csv(tables / "floors.csv").set_index("metric")["floor"]
     order = pd.read_csv(tables / "ranking.csv")["variant"]
-    labels = [METRICS[name].label + {"lower": " ↓", "higher": " ↑"}.get(METRICS[name].better or "", "") for name in README_METRICS]
+    labels = [
+        METRICS[name].label + {"lower": " ↓", "higher": " ↑"}.get(METRICS[name].better or "", "")
+        for name in README_METRICS
+    ]
     lines = ["| | runs | " + " | ".join(labels) + " |", "|---|---|" + "---|" * len(labels)]
     for variant in order:
         cells = [summary.loc[(variant, name)] for name in README_METRICS]
@@ -67,8 +70,8 @@ def result_table(tables: Path, plan: Plan) -> str:
     lines.append("| *real images (floor)* | | " + " | ".join(f"*{floors[name]:.3g}*" for name in README_METRICS) + " |")
     n, seeds = plan.study.evaluation.samples, len(plan.study.seeds)
     note = (
-        f"{plan.study.title}: mean and 95 % Student interval over {seeds} training seeds, {n} samples a run against {n} "
-        "real images, features of our digits classifier. "
+        f"{plan.study.title}: mean and 95 % Student interval over {seeds} training seeds, {n} samples a run against "
+        f"{n} real images, features of our digits classifier. "
         + ("" if seeds >= SEEDS_TO_JUDGE else f"Fewer than {SEEDS_TO_JUDGE} seeds are shown, not judged.")
     )
     return "\n".join([*lines, "", note.strip()])

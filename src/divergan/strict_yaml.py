@@ -1,4 +1,4 @@
-"""A YAML 1.2 file as plain mappings, lists and scalars with the lines where they stand; anything cleverer is refused."""
+"""A YAML 1.2 file as plain mappings, lists and scalars with their lines; anything cleverer is refused."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def text_of(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
-        raise ParameterError(f"there is no parameter file {path}; `ls params.yaml params/` shows those there are") from None
+        raise ParameterError(
+            f"there is no parameter file {path}; `ls params.yaml params/` shows those there are"
+        ) from None
     except OSError as error:
         raise ParameterError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -72,7 +74,7 @@ def told(error: Any) -> str:
         return f"{line}: {error.problem}: keep one of them"
     if "'\\t'" in error.problem:
         return f"{line}: a tab: indent with spaces"
-    return f"{line}: no YAML 1.2 here ({error.problem}): check the indentation, colons, brackets and quotes up to this line"
+    return f"{line}: no YAML 1.2 here ({error.problem}): check indentation, colons, brackets and quotes up to here"
 
 
 def size(value: Any, known: dict[int, int]) -> int:

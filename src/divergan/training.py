@@ -44,11 +44,13 @@ class Record:
 
     history: list[dict[str, float]] = field(default_factory=list)
     spreads: list[tuple[int, float]] = field(default_factory=list)  # (step, samples' pixel spread over the data's)
-    diverged_at: int | None = None  # the first step with a loss that is not finite; weights are looked at with every row
+    diverged_at: int | None = (
+        None  # the first step with a loss that is not finite; weights are looked at with every row
+    )
 
     @property
     def outcome(self) -> str:
-        """"diverged" (NaN or Inf), "collapsed" (all samples are one picture at the end) or "finished"."""
+        """ "diverged" (NaN or Inf), "collapsed" (all samples are one picture at the end) or "finished"."""
         if self.diverged_at is not None:
             return "diverged"
         return "finished" if self.collapsed_at is None else "collapsed"
@@ -126,7 +128,7 @@ def train(
     checkpoints = checkpoint_steps(settings)
     data_spread = spread(images)
     losses: list[torch.Tensor] = []  # since the last row of the history, still on the device
-    if players.step == 0:
+    if not record.spreads:
         take_checkpoint(settings, players, record, seed, data_spread, observer)
 
     while players.step < settings.steps:

@@ -43,7 +43,7 @@ def swapped(o, cls):
 
 KL, RKL, PEARSON, HELLINGER, JS, GAN, BCE, WASSERSTEIN = (
     OBJECTIVES[name]
-    for name in "kl reverse_kl pearson squared_hellinger jensen_shannon gan bce wasserstein".split()
+    for name in ["kl", "reverse_kl", "pearson", "squared_hellinger", "jensen_shannon", "gan", "bce", "wasserstein"]
 )
 
 # The first four are those that the example tests of the shared facts let pass.
@@ -103,7 +103,14 @@ def test_every_generator_loss_has_its_name(name):
 
 @pytest.mark.parametrize(
     ("name", "threshold"),
-    [("kl", 1), ("reverse_kl", -1), ("pearson", 0), ("squared_hellinger", 0), ("jensen_shannon", 0), ("gan", -0.693147)],
+    [
+        ("kl", 1),
+        ("reverse_kl", -1),
+        ("pearson", 0),
+        ("squared_hellinger", 0),
+        ("jensen_shannon", 0),
+        ("gan", -0.693147),
+    ],
 )
 def test_threshold_is_the_published_one(name, threshold):
     """The report's Table 1, column f'(1)."""

@@ -1,5 +1,5 @@
-# What every rule shares: the plan, and the way from a step to its files. A step's folder carries the hash of its recipe,
-# so that a file's existence is the whole question (profiles/default sets rerun-triggers to match).
+# What the rules share: the plan, and the way from a step to its files. A folder carries the hash of its recipe, so
+# that a file's existence is the whole question (profiles/default sets rerun-triggers to match).
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ wildcard_constraints:
 
 
 def output_of(verb):
-    """The pattern of a verb's output, for a rule."""
+    """The pattern of a verb's output."""
     return f"results/{STUDY}/{FOLDERS[verb]}/{{name}}/run.json"
 
 
@@ -50,7 +50,7 @@ def needed_by(step):
 
 
 def inputs_of(verb):
-    """The input function of a verb's rule: the run.json of everything that the step is made from."""
+    """The input function of a verb."""
 
     def inputs(wildcards):
         step = STEPS.get(f"{FOLDERS[verb]}/{wildcards.name}")

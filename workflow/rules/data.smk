@@ -6,10 +6,12 @@ rule data:
         output_of("data"),
     log:
         log_of("data"),
+    params:
+        file=PARAMS,
     conda:
         "../../environment.yml"
     shell:
-        "divergan data {wildcards.name} --params {PARAMS} > {log} 2>&1"
+        "divergan data {wildcards.name} --params {params.file} > {log} 2>&1"
 
 
 rule features:
@@ -22,10 +24,12 @@ rule features:
     threads: PLAN.study.threads
     resources:
         gpu=GPUS,
+    params:
+        file=PARAMS,
     conda:
         "../../environment.yml"
     shell:
-        "divergan features {wildcards.name} --params {PARAMS} --threads {threads} > {log} 2>&1"
+        "divergan features {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
 
 
 rule prepare:

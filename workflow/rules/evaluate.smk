@@ -11,10 +11,12 @@ rule evaluate_one:
     threads: PLAN.study.threads
     resources:
         gpu=GPUS,
+    params:
+        file=PARAMS,
     conda:
         "../../environment.yml"
     shell:
-        "divergan evaluate {wildcards.name} --params {PARAMS} --threads {threads} > {log} 2>&1"
+        "divergan evaluate {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
 
 
 rule compare:
@@ -24,10 +26,12 @@ rule compare:
         output_of("compare"),
     log:
         log_of("compare"),
+    params:
+        file=PARAMS,
     conda:
         "../../environment.yml"
     shell:
-        "divergan compare {wildcards.name} --params {PARAMS} > {log} 2>&1"
+        "divergan compare {wildcards.name} --params {params.file} > {log} 2>&1"
 
 
 rule evaluate:

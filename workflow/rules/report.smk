@@ -9,10 +9,12 @@ rule figures:
         output_of("figures"),
     log:
         log_of("figures"),
+    params:
+        file=PARAMS,
     conda:
         "../../environment.yml"
     shell:
-        "divergan figures {wildcards.name} --params {PARAMS} > {log} 2>&1"
+        "divergan figures {wildcards.name} --params {params.file} > {log} 2>&1"
 
 
 rule report:
@@ -22,7 +24,9 @@ rule report:
         PUBLISHED_REPORT,
     log:
         f"logs/{STUDY}/report/report.log",
+    params:
+        file=PARAMS,
     conda:
         "../../environment.yml"
     shell:
-        "divergan report --params {PARAMS} > {log} 2>&1"
+        "divergan report --params {params.file} > {log} 2>&1"

@@ -11,7 +11,9 @@ rule sample:
     threads: PLAN.study.threads
     resources:
         gpu=GPUS,
+    params:
+        file=PARAMS,
     conda:
         "../../environment.yml"
     shell:
-        "divergan sample {wildcards.name} --params {PARAMS} --threads {threads} > {log} 2>&1"
+        "divergan sample {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"

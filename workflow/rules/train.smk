@@ -12,10 +12,12 @@ rule train_one:
     resources:
         gpu=GPUS,
     priority: 10
+    params:
+        file=PARAMS,
     conda:
         "../../environment.yml"
     shell:
-        "divergan train {wildcards.name} --params {PARAMS} --threads {threads} > {log} 2>&1"
+        "divergan train {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
 
 
 rule train:

@@ -1,7 +1,7 @@
 """Generators and critics by name.
 
-Every builder returns a torch.nn.Module: a generator maps latents (N, latent) to images (N, C, H, W) in [-1, 1], a critic
-maps such images to raw scores (N,). Sizes come from params.yaml.
+Every builder returns a torch.nn.Module: a generator maps latents (N, latent) to images (N, C, H, W) in [-1, 1], a
+critic maps such images to raw scores (N,). Sizes come from params.yaml.
 """
 
 from __future__ import annotations

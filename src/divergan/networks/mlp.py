@@ -49,9 +49,7 @@ def mlp_critic(shape: Shape, hidden: Sequence[int], spectral_norm: bool) -> torc
     return nn.Sequential(nn.Flatten(), *layers, normed(nn.Linear(sizes[-1], 1)), nn.Flatten(0))
 
 
-MLP_GENERATOR = Generator(
-    name="mlp", label="MLP", source="benatti2024fdivergences, released code", build=mlp_generator
-)
+MLP_GENERATOR = Generator(name="mlp", label="MLP", source="benatti2024fdivergences, released code", build=mlp_generator)
 MLP_BATCHNORM_GENERATOR = Generator(
     name="mlp_batchnorm",
     label="MLP with batch normalisation",

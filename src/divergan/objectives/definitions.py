@@ -28,7 +28,7 @@ class Definition:
     """`holds` says whether the statement is true of an objective of the class `of`."""
 
     statement: str
-    of: type[Objective]
+    of: type
     holds: Callable[..., bool]
 
 

@@ -23,6 +23,10 @@ HISTORY = "history.parquet"
 SAMPLES = "samples.safetensors"
 METRICS = "metrics.json"
 OVER_TRAINING = "over_training.json"
+HISTORY_COLUMNS = (
+    *("step", "critic_loss", "generator_loss", "bound", "accuracy"),
+    *("v_real_mean", "v_fake_mean", "v_min", "v_max"),
+)
 STATE = ".state.safetensors"  # what a killed training resumes from; gone when the run is complete
 
 
@@ -51,18 +55,21 @@ def kept_weights(path: Path, expected: str) -> dict[str, torch.Tensor]:
 
 def save_grid(path: Path, images: torch.Tensor) -> None:
     """Eight images a row as PNG."""
-    from torchvision.io import write_png
+    from torchvision.io import encode_png
     from torchvision.utils import make_grid
 
-    with written(path) as temporary:
-        write_png(make_grid(images, nrow=8, padding=2, pad_value=64), str(temporary))
+    grid = make_grid(images, nrow=8, padding=2, pad_value=64)
+    with written(path) as temporary:  # not torchvision's write_png, which leaves half a file on a full disk in silence
+        temporary.write_bytes(encode_png(grid).numpy().tobytes())
 
 
 def save_history(path: Path, record: Record) -> None:
     import pandas as pd
 
+    types = {name: "int64" if name == "step" else "float64" for name in HISTORY_COLUMNS}
+    rows = pd.DataFrame(record.history, columns=list(types))  # none where a run diverged before its first row
     with written(path) as temporary:
-        pd.DataFrame(record.history).astype({"step": "int64"}).to_parquet(temporary, index=False)
+        rows.astype(types).to_parquet(temporary, index=False)
 
 
 def finite(values: dict[str, float]) -> dict[str, float | None]:
@@ -74,8 +81,10 @@ def load_history(folder: Path) -> list[tuple[int, dict[str, float]]]:
     """(step, values) of a training run, as MLflow takes them."""
     import pandas as pd
 
-    rows = pd.read_parquet(folder / HISTORY).to_dict("records")
-    return [(int(row.pop("step")), row) for row in rows]
+    table = pd.read_parquet(folder / HISTORY).set_index("step")
+    return [
+        (int(str(step)), {str(k): float(v) for k, v in row.items()}) for step, row in table.to_dict("index").items()
+    ]
 
 
 def load_curves(folder: Path, step: Step) -> list[tuple[int, dict[str, float]]]:

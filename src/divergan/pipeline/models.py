@@ -73,7 +73,7 @@ def train(job: Job) -> dict[str, Any]:
     settings, seed = Training.model_validate(job.step.settings["training"]), job.step.settings["seed"]
     images = training_images(load_splits(job.input("data") / SPLITS), settings.images).to(job.device)
     objective = OBJECTIVES[settings.objective]
-    players, record = begun(job, settings, tuple(images.shape[1:]))
+    players, record = begun(job, settings, image_shape(images))
     with shown(job.step.key, settings.steps, "steps") as bar:
         bar.start(players.step)
         train_players(settings, objective, players, record, images, seed, FileObserver(job, bar))
@@ -83,6 +83,11 @@ def train(job: Job) -> dict[str, Any]:
     save_tensors(job.out / CRITIC, checkpoints.weights(players.critic))
     save_history(job.out / HISTORY, record)
     return {"outcome": record.outcome, "at_step": record.ended_at, "images_seen": players.drawn}
+
+
+def image_shape(images: torch.Tensor) -> tuple[int, int, int]:
+    _, channels, height, width = images.shape
+    return channels, height, width
 
 
 def begun(job: Job, settings: Training, shape: tuple[int, int, int]) -> tuple[Players, Record]:
@@ -117,7 +122,9 @@ def sample(job: Job) -> dict[str, Any]:
     """Draw the evaluation samples from a trained generator; runs of equal seed share their latents."""
     settings = job.step.settings
     rng = generator(settings["seed"], "evaluation samples", device=job.device)
-    images = draw(job.input("train"), job.step.input("train"), job.device, settings["sampler"], settings["samples"], rng)
+    images = draw(
+        job.input("train"), job.step.input("train"), job.device, settings["sampler"], settings["samples"], rng
+    )
     save_tensors(job.out / SAMPLES, {"images": images})
     save_grid(job.out / "grid.png", images[:64])
     return {"images": len(images)}

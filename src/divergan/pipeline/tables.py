@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from divergan.data import DATASETS, load_splits
@@ -14,7 +13,8 @@ from divergan.lazy import lazy
 from divergan.metrics import METRICS, measurable
 from divergan.objectives import OBJECTIVES
 from divergan.params import leaves
-from divergan.pipeline.files import HISTORY, METRICS as METRICS_FILE, OVER_TRAINING, SAMPLES, SPLITS, load_images
+from divergan.pipeline.files import HISTORY, OVER_TRAINING, SAMPLES, SPLITS, load_images
+from divergan.pipeline.files import METRICS as METRICS_FILE
 from divergan.pipeline.job import Job
 from divergan.plan import PUBLISHED, REAL, Step
 from divergan.store import RUN, place, read_json, write_json, written
@@ -102,12 +102,12 @@ def training_counts(job: Job) -> dict[bool, int]:
     return {False: splits["gan"], True: splits["gan"] + splits["classifier"] + splits["tuning"]}
 
 
-def headline(summary: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def headline(summary: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     """variant -> metric -> mean, for `dvc metrics`; null where no run has a value."""
-    return {
-        str(variant): {row.metric: None if pd.isna(row.mean_) else row.mean_ for row in rows.itertuples()}
-        for variant, rows in summary.rename(columns={"mean": "mean_"}).groupby("variant", sort=False)
-    }
+    found: dict[str, dict[str, float | None]] = {}
+    for row in summary.to_dict("records"):
+        found.setdefault(row["variant"], {})[row["metric"]] = None if pd.isna(row["mean"]) else row["mean"]
+    return found
 
 
 def study_tables(job: Job) -> Tables:
@@ -163,7 +163,9 @@ def report(job: Job) -> dict[str, Any]:
     """report.pdf, with the values and figures that it was typeset from."""
     from divergan.report import compile_pdf, values
 
-    shutil.copytree(job.input("figures"), job.out / "figures", ignore=shutil.ignore_patterns("*.json"), dirs_exist_ok=True)
+    shutil.copytree(
+        job.input("figures"), job.out / "figures", ignore=shutil.ignore_patterns("*.json"), dirs_exist_ok=True
+    )
     published = pd.read_csv(job.input("compare") / "published.csv").fillna({"reason": "", "caveat": ""})
     write_json(job.out / "values.json", values(study_tables(job), published, provenance(job)))
     with written(job.out / "report.pdf") as temporary:
