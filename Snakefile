@@ -15,6 +15,6 @@ include: "workflow/rules/report.smk"
 
 rule all:
     default_target: True
-    localrule: True
     input:
         PUBLISHED_REPORT,
+    localrule: True

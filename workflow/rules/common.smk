@@ -55,7 +55,9 @@ def inputs_of(verb):
     def inputs(wildcards):
         step = STEPS.get(f"{FOLDERS[verb]}/{wildcards.name}")
         if step is None:
-            raise WorkflowError(f"{PARAMS} plans no {verb} {wildcards.name}: `divergan plan --keys` lists what it does.")
+            raise WorkflowError(
+                f"{PARAMS} plans no {verb} {wildcards.name}: `divergan plan --keys` lists what it does."
+            )
         return needed_by(step)
 
     return inputs

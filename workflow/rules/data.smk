@@ -6,10 +6,10 @@ rule data:
         output_of("data"),
     log:
         log_of("data"),
-    params:
-        file=PARAMS,
     conda:
         "../../environment.yml"
+    params:
+        file=PARAMS,
     shell:
         "divergan data {wildcards.name} --params {params.file} > {log} 2>&1"
 
@@ -21,18 +21,18 @@ rule features:
         output_of("features"),
     log:
         log_of("features"),
+    conda:
+        "../../environment.yml"
     threads: PLAN.study.threads
     resources:
         gpu=GPUS,
     params:
         file=PARAMS,
-    conda:
-        "../../environment.yml"
     shell:
         "divergan features {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
 
 
 rule prepare:
-    localrule: True
     input:
         all_of("data", "features"),
+    localrule: True

@@ -8,13 +8,13 @@ rule evaluate_one:
         output_of("evaluate"),
     log:
         log_of("evaluate"),
+    conda:
+        "../../environment.yml"
     threads: PLAN.study.threads
     resources:
         gpu=GPUS,
     params:
         file=PARAMS,
-    conda:
-        "../../environment.yml"
     shell:
         "divergan evaluate {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
 
@@ -26,15 +26,15 @@ rule compare:
         output_of("compare"),
     log:
         log_of("compare"),
-    params:
-        file=PARAMS,
     conda:
         "../../environment.yml"
+    params:
+        file=PARAMS,
     shell:
         "divergan compare {wildcards.name} --params {params.file} > {log} 2>&1"
 
 
 rule evaluate:
-    localrule: True
     input:
         all_of("sample", "evaluate", "compare"),
+    localrule: True

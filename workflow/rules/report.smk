@@ -9,10 +9,10 @@ rule figures:
         output_of("figures"),
     log:
         log_of("figures"),
-    params:
-        file=PARAMS,
     conda:
         "../../environment.yml"
+    params:
+        file=PARAMS,
     shell:
         "divergan figures {wildcards.name} --params {params.file} > {log} 2>&1"
 
@@ -24,9 +24,9 @@ rule report:
         PUBLISHED_REPORT,
     log:
         f"logs/{STUDY}/report/report.log",
-    params:
-        file=PARAMS,
     conda:
         "../../environment.yml"
+    params:
+        file=PARAMS,
     shell:
         "divergan report --params {params.file} > {log} 2>&1"

@@ -8,12 +8,12 @@ rule sample:
         output_of("sample"),
     log:
         log_of("sample"),
+    conda:
+        "../../environment.yml"
     threads: PLAN.study.threads
     resources:
         gpu=GPUS,
     params:
         file=PARAMS,
-    conda:
-        "../../environment.yml"
     shell:
         "divergan sample {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"

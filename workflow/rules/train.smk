@@ -8,19 +8,19 @@ rule train_one:
         output_of("train"),
     log:
         log_of("train"),
+    priority: 10
+    conda:
+        "../../environment.yml"
     threads: PLAN.study.threads
     resources:
         gpu=GPUS,
-    priority: 10
     params:
         file=PARAMS,
-    conda:
-        "../../environment.yml"
     shell:
         "divergan train {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
 
 
 rule train:
-    localrule: True
     input:
         all_of("train"),
+    localrule: True
