@@ -29,6 +29,7 @@ PUBLISHED = Path(__file__).parents[1] / "data" / "published.csv"
 PROVENANCE: Provenance = {
     "study": "demo", "title": "Divergences", "question": "Which one?", "parameters": [("batch size", "64")],
     "commits": ["3f9a1c2b"], "versions": {"torch": ["2.15.0"]}, "devices": ["cpu"], "core_seconds": 7380.0,
+    "wall_seconds": 40.0,
     "features": "digits", "classifier_accuracy": 0.9713, "n_samples": 1000, "data": "MNIST",
     "splits": {"gan": 3000, "evaluation": 1000},
 }  # fmt: skip
@@ -259,3 +260,21 @@ def test_domains_and_thresholds_in_words():
 )  # fmt: skip
 def test_numbers_have_three_digits_and_intervals_those_of_the_mean(value, like, printed):
     assert text(value, like) == printed
+
+
+def test_variants_that_agree_in_every_run_are_named_as_one_game(small):
+    runs = small.runs.copy()
+    metrics = list(small.metrics)
+    for name in ("gan.stabilised", "jensen_shannon.stabilised"):
+        runs.loc[runs["variant"] == name, metrics] = runs.loc[runs["variant"] == "bce.stabilised", metrics].to_numpy()
+    assert content(small)["identical"] == []
+    (group,) = content(replace(small, runs=runs))["identical"]
+    assert group == {"arm": "stabilised", "labels": ["BCE", "Jensen-Shannon", "GAN"]}
+    runs.loc[(runs["variant"] == "gan.stabilised") & (runs["seed"] == 1), "recall"] += 1e-9
+    assert content(replace(small, runs=runs))["identical"][0]["labels"] == ["BCE", "Jensen-Shannon"]
+
+
+def test_durations_are_readable(small):
+    rows = dict(content(small)["provenance"])
+    assert rows["processor time"] == "2 h 3 min"
+    assert rows["time of the jobs, one after the other"] == "1 min"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import signal
 import subprocess
@@ -17,17 +16,17 @@ import pytest
 import torch
 
 from divergan import jobs, store, training
-from divergan.data import save_splits, to_network
+from divergan.data import to_network
 from divergan.networks import GENERATORS
 from divergan.objectives import OBJECTIVES
 from divergan.params import Training
 from divergan.pipeline.files import HISTORY_COLUMNS, load_history
-from divergan.plan import Plan, Step
+from divergan.plan import Step
 from divergan.randomness import generator
 from divergan.samplers import prior
 from divergan.training import DataOrder, Record, checkpoint_steps
-from tiny_study import divergan, environment, project
-from tiny_training import Keeper, begun, digest, images, outcome, ran, settings
+from tiny_study import SMALL, divergan, environment, project
+from tiny_training import Keeper, begun, digest, images, outcome, ran, settings, trained
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -350,39 +349,9 @@ def test_rows_come_every_so_often_and_at_checkpoints_with_the_mean_since_the_las
 # --- through files: what the verb `train` leaves
 
 
-def made_data(root: Path, step: Step) -> None:
-    """The step's data, of noise: no data set is read."""
-    rng = torch.Generator().manual_seed(0)
-
-    def work(folder: Path) -> dict:
-        sizes = step.settings["splits"]
-        parts = {
-            name: torch.randint(0, 256, (n, 1, 28, 28), generator=rng, dtype=torch.uint8) for name, n in sizes.items()
-        }
-        save_splits(
-            folder / "splits.safetensors", {k: (v.numpy(), v[:, 0, 0, 0].numpy() % 10) for k, v in parts.items()}
-        )
-        return {}
-
-    store.make(root, step, work)
-
-
-SMALL = (("hidden: [32, 64]", "hidden: [8]"), ("hidden: [64, 32]", "hidden: [8]"))
-
-
-def trained(root: Path, key: str, *pairs: tuple[str, str]) -> tuple[Path, Step]:
-    plan = Plan(project(root, *SMALL, *pairs) / "params.yaml")
-    os.chdir(root)
-    made_data(Path(), plan.of("data")[0])
-    step = plan.step("train", key)
-    jobs.make(Path(), step, "cpu", 1)
-    return root / store.place(Path(), step), step
-
-
 @pytest.fixture
 def root(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("DIVERGAN_TRACKING", "off")
-    monkeypatch.chdir(tmp_path)
     return tmp_path / "project"
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from divergan import checkpoints
+from divergan import checkpoints, jobs, store
+from divergan.data import save_splits
 from divergan.networks import CRITICS, GENERATORS
 from divergan.objectives import OBJECTIVES
 from divergan.params import Training, merged
+from divergan.plan import Plan, Step
 from divergan.training import Players, Record, start, train
+from tiny_study import SMALL, project
 
 SHAPE = (1, 4, 4)
 SETTINGS = {
@@ -99,6 +105,29 @@ def outcome(players: Players, record: Record) -> str:
     return json.dumps(
         [weights, optimisers.hexdigest(), latents, players.step, players.drawn, record.history, record.spreads]
     )
+
+
+def trained(root: Path, key: str, *pairs: tuple[str, str]) -> tuple[Path, Step]:
+    """A project in `root` in which the run `key` of the small study is made, from noise: no data set is read."""
+    project(root, *SMALL, *pairs)
+    with contextlib.chdir(root):
+        plan = Plan(Path("params.yaml"))
+        store.make(Path(), plan.of("data")[0], noise(plan.study.data.splits.model_dump()))
+        step = plan.step("train", key)
+        jobs.make(Path(), step, "cpu", 1)
+    return root / store.place(Path(), step), step
+
+
+def noise(sizes: dict[str, int]) -> Callable[[Path], dict[str, Any]]:
+    """Work for the verb `data`: splits of the sizes asked for."""
+
+    def work(folder: Path) -> dict[str, Any]:
+        rng = np.random.default_rng(0)
+        splits = {name: (rng.integers(0, 256, (n, 1, 28, 28), "uint8"), np.arange(n) % 10) for name, n in sizes.items()}
+        save_splits(folder / "splits.safetensors", splits)
+        return {"images": sizes, "commit": None, "environment": {}}
+
+    return work
 
 
 if __name__ == "__main__":

@@ -55,10 +55,10 @@ def features(job: Job) -> dict[str, Any]:
     splits = load_splits(job.input("data") / SPLITS)
     options = {name: settings[name] for name in ("seed", "epochs", "batch", "learning_rate")}
     images, labels = splits["classifier.images"], splits["classifier.labels"]
+    kept = kept_weights(job.root / settings["weights"], settings["kept"]) if settings["kept"] else None
     state = train_classifier(images, labels, **options)
     facts: dict[str, Any] = {}
-    if settings["kept"]:
-        kept = kept_weights(job.root / settings["weights"], settings["kept"])
+    if kept:
         facts["retrained"] = compare_weights(state, kept, splits["tuning.images"])
         state = kept
     save_tensors(job.out / CLASSIFIER, state)

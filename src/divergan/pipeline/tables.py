@@ -38,7 +38,7 @@ def compare(job: Job) -> dict[str, Any]:
     settings = job.step.settings
     runs, floors = runs_table(job), floors_table(job)
     summary = summarise(runs, floors["metric"])
-    published = pd.read_csv(job.root / PUBLISHED)
+    published = pd.read_csv(job.root / PUBLISHED, dtype={"n_samples": str, "training_images": str})
     images = training_counts(job)
     ours = summary.assign(training_images=[images[overlapping] for overlapping in summary["overlapping"]])
     tables = {
@@ -193,6 +193,7 @@ def provenance(job: Job) -> Provenance:
         },
         "devices": distinct(f"{m['device']}, {m['threads']} threads, {m['processor']}" for m in machines),
         "core_seconds": sum(read_json(folder / "timing.json")["cpu_seconds"] for folder in folders),
+        "wall_seconds": sum(read_json(folder / "timing.json")["wall_seconds"] for folder in folders),
         "features": FEATURE_SETS[features.key].label,
         "classifier_accuracy": read_json(place(job.root, features) / RUN).get("evaluation_accuracy"),
         "n_samples": study["evaluation"]["samples"],

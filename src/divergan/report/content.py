@@ -28,6 +28,7 @@ class Provenance(TypedDict):
     versions: Mapping[str, Sequence[str]]  # package -> the versions that made results
     devices: Sequence[str]
     core_seconds: float
+    wall_seconds: float  # of all jobs, as if one ran after the other
     features: str
     classifier_accuracy: float | None  # on real images that it never saw; None where features are not our own
     n_samples: int  # per run and metric
@@ -58,6 +59,7 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
         "generator_losses": sorted(tables.runs["generator_loss"].unique()),
         "metrics": [_metric(m, tables) for m in tables.metrics.values()],
         "results": _results(tables, summary),
+        "identical": _identical(tables),
         "published": published_values(published, tables),
         "failures": [_failure(run) for run in failed.to_dict("records")],
         "figures": {figure.name: figure.caption(tables) for figure in drawable(tables)},
@@ -118,6 +120,16 @@ def _results(tables: Tables, summary: pd.DataFrame) -> list[dict[str, Any]]:
         for arm in tables.runs["arm"].unique()
         for row in order[order["arm"] == arm].to_dict("records")
     ]
+
+
+def _identical(tables: Tables) -> list[dict[str, Any]]:
+    """Variants of an arm whose runs agree in every metric at every seed."""
+    groups: dict[tuple, list[str]] = {}
+    for _, runs in tables.runs.groupby("variant", sort=False):
+        measured = runs.sort_values("seed")[["seed", *tables.metrics]].fillna(-1.0)
+        key = (runs["arm"].iloc[0], measured.to_csv(index=False))
+        groups.setdefault(key, []).append(runs["label"].iloc[0])
+    return [{"arm": arm, "labels": labels} for (arm, _), labels in groups.items() if len(labels) > 1]
 
 
 def _above_floor(mean: float, tables: Tables) -> str:
@@ -186,12 +198,21 @@ def _measurement(provenance: Provenance, tables: Tables) -> dict[str, Any]:
 
 
 def _provenance_rows(provenance: Provenance, runs: int) -> list[list[str]]:
-    hours, seconds = divmod(round(provenance["core_seconds"]), 3600)
     return [
         ["study", provenance["study"]],
         ["training runs", str(runs)],
         ["commit", ", ".join(provenance["commits"])],
         *([package, ", ".join(versions)] for package, versions in provenance["versions"].items()),
         ["device", ", ".join(provenance["devices"])],
-        ["processor time", f"{hours} core hours {seconds // 60} minutes"],
+        ["processor time", _duration(provenance["core_seconds"])],
+        ["time of the jobs, one after the other", _duration(provenance["wall_seconds"])],
     ]
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return (
+        f"{minutes // 60} h {minutes % 60} min"
+        if minutes >= 60
+        else f"{minutes} min {'' if minutes else '(less than one)'}".strip()
+    )
