@@ -284,6 +284,6 @@ def told(document: Any, fault: Any, layers: tuple[tuple[str, ...], ...]) -> str:
 
 def suggestion(place: tuple[int | str, ...]) -> str:
     """The nearest parameter there is, for a key that there is not."""
-    names = {name for model in Strict.__subclasses__() for name in model.model_fields}
+    names = {name for model in Strict.__subclasses__() for name in model.model_fields} - {place[-1]}
     near = difflib.get_close_matches(str(place[-1]), names, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

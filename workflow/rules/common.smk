@@ -49,6 +49,12 @@ def needed_by(step):
     return [ancient(run_file(needed)) for needed in step.inputs]
 
 
+# InceptionV3's weights are a download: no GAN is trained before they are there.
+WEIGHTS_THAT_MAY_BE_MISSING = [
+    ancient(run_file(step)) for step in PLAN.of("features") if step.key == "inception"
+]
+
+
 def inputs_of(verb):
     """The input function of a verb."""
 

@@ -4,6 +4,7 @@
 rule train_one:
     input:
         inputs_of("train"),
+        WEIGHTS_THAT_MAY_BE_MISSING,
     output:
         output_of("train"),
     log:
