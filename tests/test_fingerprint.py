@@ -134,16 +134,16 @@ OTHER = {
     "the record's class": ("training.py", "if spread < COLLAPSED_SPREAD", "if spread <= COLLAPSED_SPREAD"),
     "a helper's helper": ("randomness.py", '"/".join', '"-".join'),
     "the mapping of pixels": ("data/splits.py", "images.float() / 127.5 - 1", "images.float() / 128 - 1"),
-    "the base class": ("objectives/declaration.py", "return -self.activation(v_fake).mean()", "return -self.activation(v_fake).sum()"),
-    "the builder": ("networks/mlp.py", "*layers, nn.Linear(sizes[-1], prod(shape)), nn.Tanh(), nn.Unflatten(1, shape))\n\n\ndef mlp_b", "*layers, nn.Linear(sizes[-1], prod(shape)), nn.Sigmoid(), nn.Unflatten(1, shape))\n\n\ndef mlp_b"),
+    "the base class": ("objectives/declaration.py", "self.activation(v_fake).mean()", "self.activation(v_fake).sum()"),
+    "the builder": ("networks/mlp.py", "(latent, *hidden)\n    layers = [layer", "(latent + 1, *hidden)\n    layers = [layer"),
     "a constant of the builder": ("networks/mlp.py", "SLOPE = 0.2", "SLOPE = 0.1"),
     "the sampler": ("samplers.py", "    network.eval()\n", ""),
     "a default": ("training.py", "step: int = 0", "step: int = 1"),
     "a keyword": ("training.py", "set_to_none=True)\n    (loss", "set_to_none=False)\n    (loss"),
-    "an added line to a constant": ("training.py", "COLLAPSED_SPREAD = 0.01", "COLLAPSED_SPREAD = 0.01\nCOLLAPSED_SPREAD += 0.01"),
+    "an added line": ("training.py", "COLLAPSED_SPREAD = 0.01", "COLLAPSED_SPREAD = 0.01\nCOLLAPSED_SPREAD += 1"),
     "a decorator": ("training.py", "@dataclass(kw_only=True)\nclass Record", "@dataclass\nclass Record"),
     "a metaclass's base": ("objectives/declaration.py", "class Objective(ABC):", "class Objective:"),
-    "the verb itself": ("pipeline/models.py", "checkpoints.weights(players.average))", "checkpoints.weights(players.generator))"),
+    "the verb itself": ("pipeline/models.py", "weights(players.average)", "weights(players.generator)"),
     "its own declaration": ("objectives/f_divergences.py", 'name="kl"', 'name="kl "'),
 }  # fmt: skip
 
@@ -265,7 +265,7 @@ def test_place_of_finds_every_declaration_and_says_what_has_none():
     for objective in OBJECTIVES.values():
         module, name = place_of(objective, "objectives").split(":")
         assert getattr(sys.modules[module], name) is objective
-    with pytest.raises(LookupError, match="not bound to a name at the top of a module in divergan.objectives"):
+    with pytest.raises(LookupError, match=r"not bound to a name at the top of a module in divergan\.objectives"):
         place_of(object(), "objectives")
 
 

@@ -1,4 +1,4 @@
-"""Parameters: what is right is read the same however it is written, what is wrong is refused in a sentence with its place."""
+"""Parameters: the right are read alike however written, the wrong are refused in a sentence with their place."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ WRONG = {
     ),
     "duplicate key": ("threads: 1 ", "threads: 1\nthreads: 1 ", 'duplicate key "threads"', "keep one of them"),
     "tab": ("  latent: 16", "\tlatent: 16", "a tab", "indent with spaces"),
-    "indentation": ("  latent: 16", "   latent: 16", "no YAML 1.2", "check the indentation"),
+    "indentation": ("  latent: 16", "   latent: 16", "no YAML 1.2", "check indentation"),
     "tag that would call": (
         '"Smoke test: the pipeline at toy size"',
         "!!python/object/apply:os.system ['touch called']",
@@ -183,11 +183,10 @@ def test_wrong_value_is_told_with_file_line_key_and_what_would_be_accepted(tmp_p
     assert not re.search(r"pydantic|ruamel|Commented|Scalar|Input should|Error", first)
 
 
-def test_wrong_value_in_an_arm_is_told_there_and_only_the_variants_own_line_beside_it(tmp_path):
+def test_wrong_value_in_an_arm_is_told_there_and_once(tmp_path):
     text = edited(SMOKE, ("    variants:", "    training:\n      steps: -1\n    variants:"))
-    assert refusal(tmp_path, text) == (
-        f"params.yaml, line {line_of(text, 'steps: -1')}: arms.stabilised.training.steps = -1: expected greater than or equal to 1"
-    )
+    place = f"line {line_of(text, 'steps: -1')}: arms.stabilised.training.steps = -1"
+    assert refusal(tmp_path, text) == f"params.yaml, {place}: expected greater than or equal to 1"
 
 
 def test_every_fault_is_told_at_once_those_that_stand_there_first(tmp_path):

@@ -1,4 +1,4 @@
-"""Plan and recipes: the same meaning has the same recipe, a change of meaning another, for just the steps that it touches."""
+"""Recipes: the same meaning has the same recipe, a change of meaning another, for just the steps that it touches."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def hashes(text: str) -> Hashes:
 
 
 def changed(*pairs: tuple[str, str]) -> set[str]:
-    """The steps, "verb key" with the seed left out, that an edit of smoke.yaml gives another recipe (or first of all one)."""
+    """The steps, "verb key" without seed, that an edit of smoke.yaml gives another recipe, or a first one."""
     before, after = hashes(SMOKE), hashes(edited(SMOKE, *pairs))
     return {
         f"{verb} {re.sub('-s[01]', '', key)}"
@@ -103,7 +103,7 @@ def test_the_same_meaning_has_the_same_recipe():
 
 
 def test_where_a_value_is_said_does_not_matter():
-    """A value of a variant, of its arm or of the study's `training` is the same run; the tables tell arms apart by key."""
+    """A value of a variant that says again what the study's `training` says is the same run."""
     said = "{objective: kl, generator_loss: bound}"
     explicit = edited(SMOKE, (said, "{objective: kl, generator_loss: bound, batch: 32, critic: {name: mlp}}"))
     assert hashes(explicit) == hashes(SMOKE)

@@ -298,7 +298,7 @@ def test_unreferenced_is_what_no_plan_has(planned):
     data, run = made(planned, 0, 2)
     Path("params.yaml").write_text(edited(SMOKE, ("{objective: bce}", "{objective: bce, steps: 40}")))
     other = Plan(Path("params.yaml"))
-    assert store.unreferenced(Path(), [planned, other]) == {}
+    assert store.unreferenced(Path(), [planned, other]) == store.unreferenced(Path(), [other, planned]) == {}
     half = store.partial(Path(), STEP)
     half.mkdir()
     (half / "bytes.bin").write_bytes(bytes(100))

@@ -408,7 +408,7 @@ LONG = (
 
 @pytest.mark.xdist_group("kill")
 def test_a_killed_training_goes_on_and_ends_with_the_same_files(root, tmp_path):
-    """SIGKILL in the midst of the third checkpoint: the same command, run again, leaves what an undisturbed run does."""
+    """SIGKILL in the third checkpoint; the same command, run again, leaves what an undisturbed run does."""
     key = "kl.stabilised-s0"
     undisturbed, _ = trained(root, key, *LONG)
     killed = project(tmp_path / "killed", *SMALL, *LONG)

@@ -1,4 +1,4 @@
-"""Trainings of tiny networks on made images, stopped and gone on with as a test asks. Run as a script, a new process does it."""
+"""Trainings of tiny networks on made images, stopped and gone on with; as a script, in a new process."""
 
 from __future__ import annotations
 
