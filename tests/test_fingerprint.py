@@ -135,7 +135,7 @@ OTHER = {
     "a helper's helper": ("randomness.py", '"/".join', '"-".join'),
     "the mapping of pixels": ("data/splits.py", "images.float() / 127.5 - 1", "images.float() / 128 - 1"),
     "the base class": ("objectives/declaration.py", "self.activation(v_fake).mean()", "self.activation(v_fake).sum()"),
-    "the builder": ("networks/mlp.py", "(latent, *hidden)\n    layers = [layer", "(latent + 1, *hidden)\n    layers = [layer"),
+    "the builder": ("networks/mlp.py", "(latent, *hidden)\n    layers = [layer", "(9, *hidden)\n    layers = [layer"),
     "a constant of the builder": ("networks/mlp.py", "SLOPE = 0.2", "SLOPE = 0.1"),
     "the sampler": ("samplers.py", "    network.eval()\n", ""),
     "a default": ("training.py", "step: int = 0", "step: int = 1"),

@@ -39,7 +39,7 @@ def _plot(ax: Axes, x: np.ndarray, y: np.ndarray, point: tuple[float, float], **
 
 def _draw(tables: Tables) -> Canvas:
     colour = colours(tables.objectives)
-    fig = Canvas(figsize=(WIDTH, 3.1))
+    fig = Canvas(figsize=(WIDTH, 2.7))
     left, right = fig.subplots(1, 2)
     for o in drawn(tables):
         line, threshold = {"color": colour[o.name], "label": o.label}, o.threshold

@@ -22,7 +22,7 @@ DECADES_FROM = 100  # scores beyond it are drawn on an axis logarithmic on both 
 def _draw_panels(tables: Tables, frame: pd.DataFrame, column: str) -> tuple[Canvas, list[Axes]]:
     """A panel per arm with the runs of all objectives, and one legend below."""
     arms = list(tables.runs["arm"].unique())
-    fig = Canvas(figsize=(WIDTH, 2.9))
+    fig = Canvas(figsize=(WIDTH, 2.35))
     panels = list(fig.subplots(1, len(arms), sharey=True, squeeze=False)[0])
     colour, handles = colours(tables.objectives), {}
     for ax, arm in zip(panels, arms, strict=True):
@@ -71,7 +71,7 @@ def _draw_accuracy(tables: Tables) -> Canvas:
 def _draw_scores(tables: Tables) -> Canvas:
     arms = list(tables.runs["arm"].unique())
     runs, labels = tables.runs, list(tables.runs["label"].unique())
-    fig = Canvas(figsize=(WIDTH, 0.6 + 0.68 * len(labels)))
+    fig = Canvas(figsize=(WIDTH, 0.6 + 0.42 * len(labels)))
     grid = fig.subplots(len(labels), len(arms), squeeze=False, sharex=True, sharey="row")
     for label, row in zip(labels, grid, strict=True):
         for ax, arm in zip(row, arms, strict=True):
