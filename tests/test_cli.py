@@ -252,7 +252,7 @@ def test_tidy_says_what_it_moved(call, root):
     (folder,) = (root / "results/smoke/runs").iterdir()
     path = root / "params.yaml"
     path.write_text(edited(path.read_text(), ("batch: 32 ", "batch: 16 ")))
-    assert call("tidy")[1] == f"{folder} is not in the plan: moved to the store\n"
+    assert call("tidy")[1] == f"{folder} is not in the plan: taken out (what is complete is in the store)\n"
     assert call("tidy")[1] == ""
 
 

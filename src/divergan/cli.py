@@ -158,7 +158,7 @@ def tidy(params: Params = PARAMS) -> None:
     from divergan import store
 
     for folder in store.tidy(ROOT, Plan(params)):
-        print(f"{folder} is not in the plan: moved to the store")
+        print(f"{folder} is not in the plan: taken out (what is complete is in the store)")
 
 
 @app.command(rich_help_panel=ASK)
