@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -46,6 +47,25 @@ class Bar:
 
     def update(self, done: int) -> None:
         self.progress.update(self.task, completed=done)
+
+
+class Pace:
+    """Images a second from one row of the history to the next, kept in a CSV: every sitting of a run appends to it."""
+
+    def __init__(self, path: Path, images_per_step: int, step: int):
+        self.path, self.images_per_step = path, images_per_step
+        self.step, self.time = step, time.monotonic()
+        if not path.exists():
+            path.write_text("step,images_per_second\n", "utf-8")
+
+    def at(self, step: int) -> float:
+        """Note that the run has come to `step`; returns the images a second since the last such note."""
+        now = time.monotonic()
+        rate = (step - self.step) * self.images_per_step / max(now - self.time, 1e-9)
+        self.step, self.time = step, now
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{step},{rate:.1f}\n")
+        return rate
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from divergan.pipeline.files import (
 )
 from divergan.pipeline.job import Job
 from divergan.plan import Step
-from divergan.progress import shown
+from divergan.progress import Bar, Lines, Pace, shown
 from divergan.randomness import generator
 from divergan.samplers import SAMPLERS
 from divergan.training import Players, Record, start
@@ -76,7 +76,8 @@ def train(job: Job) -> dict[str, Any]:
     players, record = begun(job, settings, image_shape(images))
     with shown(job.step.key, settings.steps, "steps") as bar:
         bar.start(players.step)
-        train_players(settings, objective, players, record, images, seed, FileObserver(job, bar))
+        pace = Pace(job.out / "timing.csv", settings.batch, players.step)
+        train_players(settings, objective, players, record, images, seed, FileObserver(job, bar, pace))
     if record.outcome == "diverged":
         checkpoints.restore(job.out / STATE, players)
     save_tensors(job.out / GENERATOR, checkpoints.weights(players.average))
@@ -101,13 +102,13 @@ def begun(job: Job, settings: Training, shape: tuple[int, int, int]) -> tuple[Pl
 class FileObserver:
     """Puts a training's checkpoints and samples into its folder, and tells the bar and MLflow."""
 
-    def __init__(self, job: Job, bar: Any):
-        self.job, self.bar = job, bar
+    def __init__(self, job: Job, bar: Bar | Lines, pace: Pace):
+        self.job, self.bar, self.pace = job, bar, pace
 
     def row(self, row: dict[str, float]) -> None:
-        values = {name: value for name, value in row.items() if name != "step"}
-        self.bar.update(int(row["step"]))
-        self.job.live.metrics(int(row["step"]), values)
+        step, values = int(row["step"]), {name: value for name, value in row.items() if name != "step"}
+        self.bar.update(step)
+        self.job.live.metrics(step, values | {"images_per_second": self.pace.at(step)})
 
     def checkpoint(self, players: Players, record: Record, samples: torch.Tensor) -> None:
         folder = self.job.out / "checkpoints"
