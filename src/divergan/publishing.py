@@ -54,6 +54,7 @@ def result_table(tables: Path, plan: Plan) -> str:
 
     from divergan.comparison import SEEDS_TO_JUDGE
     from divergan.metrics import METRICS
+    from divergan.report.wording import text
 
     summary = pd.read_csv(tables / "summary.csv").set_index(["variant", "metric"])
     floors = pd.read_csv(tables / "floors.csv").set_index("metric")["floor"]
@@ -67,7 +68,9 @@ def result_table(tables: Path, plan: Plan) -> str:
         cells = [summary.loc[(variant, name)] for name in README_METRICS]
         runs = f"{cells[0]['n']:.0f} of {cells[0]['n_runs']:.0f}"
         lines.append(f"| {cells[0]['label']} | {runs} | " + " | ".join(map(with_interval, cells)) + " |")
-    lines.append("| *real images (floor)* | | " + " | ".join(f"*{floors[name]:.3g}*" for name in README_METRICS) + " |")
+    lines.append(
+        "| *real images (floor)* | | " + " | ".join(f"*{text(floors[name])}*" for name in README_METRICS) + " |"
+    )
     n, seeds = plan.study.evaluation.samples, len(plan.study.seeds)
     note = (
         f"{plan.study.title}: mean and 95 % Student interval over {seeds} training seeds, {n} samples a run against "
@@ -80,4 +83,7 @@ def result_table(tables: Path, plan: Plan) -> str:
 def with_interval(row: Any) -> str:
     if row["n"] == 0:
         return "–"
-    return f"{row['mean']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
+    from divergan.report.wording import text
+
+    mean, low, high = row["mean"], row["low"], row["high"]
+    return f"{text(mean)} [{text(low, mean)}, {text(high, mean)}]"
