@@ -47,6 +47,8 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
     else:
         with tracking.run(root, **described(step, commit)) as live:
             store.make(root, step, lambda out: work(out, live))
+            for name in (store.RECIPE, store.RUN):
+                live.artifact(folder / name)
             live.finish(outcome(folder))
     return f"{folder} made"
 
