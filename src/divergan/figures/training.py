@@ -71,7 +71,7 @@ def _draw_accuracy(tables: Tables) -> Canvas:
 def _draw_scores(tables: Tables) -> Canvas:
     arms = list(tables.runs["arm"].unique())
     runs, labels = tables.runs, list(tables.runs["label"].unique())
-    fig = Canvas(figsize=(WIDTH, 0.6 + 0.42 * len(labels)))
+    fig = Canvas(figsize=(WIDTH, 0.6 + 0.48 * len(labels)))
     grid = fig.subplots(len(labels), len(arms), squeeze=False, sharex=True, sharey="row")
     for label, row in zip(labels, grid, strict=True):
         for ax, arm in zip(row, arms, strict=True):
@@ -100,7 +100,7 @@ def _draw_range(ax: Axes, tables: Tables, runs: pd.DataFrame) -> None:
 def _scale(ax: Axes) -> None:
     reach = np.abs(ax.get_ylim()).max()
     if reach < DECADES_FROM:
-        ax.yaxis.set_major_locator(MaxNLocator(3))
+        ax.yaxis.set_major_locator(MaxNLocator(2))
         return
     ax.set_yscale("symlog", linthresh=1)
     decade = 10.0 ** np.floor(np.log10(reach))
