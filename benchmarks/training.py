@@ -4,7 +4,7 @@ The published loop is written from its description: images decoded and normalise
 batch not detached from the generator in the critic's step, separate critic passes, unfused Adam. Rounds are
 interleaved, so that both meet the same load of the machine; medians are printed, and the ratio's spread over rounds.
 
-    python benchmarks/training.py --rounds 5 --steps 20
+    python benchmarks/training.py --rounds 5 --steps 100
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def measured(batch: int, threads: int, rounds: int, steps: int, device: str, ima
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=20, help="steps a round at batch 64; a tenth of them at 2048")
+    parser.add_argument("--steps", type=int, default=100, help="steps a round at batch 64; a tenth of them at 2048")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/training.json")
     options = parser.parse_args()
     images = torch.from_numpy(raw_images("mnist", ROOT / "data/raw").training_images)
