@@ -22,7 +22,7 @@ from rich.table import Table
 from torchvision import transforms
 
 from divergan import provenance
-from divergan.data import raw_images
+from divergan.data import fetch, raw_images
 from divergan.networks import CRITICS, GENERATORS
 from divergan.objectives import OBJECTIVES
 from divergan.params import Training, merged, read
@@ -126,6 +126,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="steps a round at batch 64; a tenth of them at 2048")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/training.json")
     options = parser.parse_args()
+    fetch("mnist", ROOT / "data/raw", print)
     images = torch.from_numpy(raw_images("mnist", ROOT / "data/raw").training_images)
     device = provenance.chosen_device("auto")
     rows = [
