@@ -218,6 +218,9 @@ def versioned(fresh, tmp_path_factory) -> Project:
 def test_dvc_records_what_the_dag_made(versioned):
     assert "up to date" in versioned.run("dvc", "status")
     assert (versioned.folder / "reports/smoke/report.pdf").is_file()
+    assert "kl.stabilised.fid" in versioned.run("dvc", "metrics", "show")
+    versioned.run("dvc", "plots", "show")
+    assert '"fid"' in (versioned.folder / "dvc_plots/index.html").read_text()
 
 
 def test_clone_after_dvc_checkout_has_nothing_to_do_and_repro_follows_an_edit(versioned, tmp_path):
