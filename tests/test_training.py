@@ -380,7 +380,7 @@ def test_a_finished_run_leaves_its_last_weights_and_nothing_to_resume(root):
     assert torch.equal(redrawn(folder, step), samples_at(folder, 60))
     names = {p.name for p in folder.iterdir()}
     assert names == {
-        *("run.json", "recipe.json", "timing.json", "history.parquet"),
+        *("run.json", "recipe.json", "timing.json", "timing.csv", "history.parquet"),
         *("generator.safetensors", "critic.safetensors", "checkpoints"),
     }
     assert len(list((folder / "checkpoints").glob("*.png"))) == 4
