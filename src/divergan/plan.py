@@ -164,9 +164,7 @@ class Plan:
         return self._step("figures", "figures", {"objectives": self._objectives}, inputs, *self._declared_objectives)
 
     def _report(self, inputs: tuple[Step, ...]) -> Step:
-        texts = (
-            sorted(REPORT_TEXTS.glob("*.typ")) + sorted(REPORT_TEXTS.glob("*.bib")) + sorted(REPORT_TEXTS.glob("*.yml"))
-        )
+        texts = [*sorted(REPORT_TEXTS.glob("*.typ")), *sorted(REPORT_TEXTS.glob("*.bib"))]
         settings = {
             "study": self.study.model_dump(include={"study", "title", "question", "evaluation"}),
             "objectives": self._objectives,

@@ -8,7 +8,7 @@ from typing import Any
 
 from divergan.errors import DivergaNError
 from divergan.plan import Plan
-from divergan.store import link, place
+from divergan.store import link, place, written
 
 
 def publish(root: Path, plan: Plan) -> Path:
@@ -22,7 +22,8 @@ def publish(root: Path, plan: Plan) -> Path:
     for name, source, pattern in (("figures", figures, "*.svg"), ("tables", tables, "*.csv")):
         link(place(root, source), folder / name, only=pattern)
     for name, step in (("report.pdf", report), ("metrics.json", tables)):
-        shutil.copyfile(place(root, step) / name, folder / name)
+        with written(folder / name) as temporary:
+            shutil.copyfile(place(root, step) / name, temporary)
     identity = folder / f"{report.hash[:8]}.id"
     identity.write_text(f"{report.hash}\n", "utf-8")
     return folder

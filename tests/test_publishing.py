@@ -1,0 +1,38 @@
+"""The README's result table: made from the study's tables, in their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from divergan.plan import Plan
+from divergan.publishing import README_METRICS, result_table
+
+SMOKE = Path("params/smoke.yaml")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two variants, the second without a run that finished."""
+    common = {"low": 9.0, "high": 15.0, "n_runs": 2}
+    rows = [
+        {"variant": variant, "label": label, "metric": metric, "mean": mean, "n": n, **common}
+        for variant, label, mean, n in (("a.x", "Alpha", 12.0, 2), ("b.x", "Beta", float("nan"), 0))
+        for metric in README_METRICS
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "summary.csv", index=False)
+    pd.DataFrame({"variant": ["b.x", "a.x"]}).to_csv(tmp_path / "ranking.csv", index=False)
+    pd.DataFrame({"metric": README_METRICS, "floor": [7.5, 1.0, 0.9, 0.8]}).to_csv(tmp_path / "floors.csv", index=False)
+    return tmp_path
+
+
+def test_rows_are_in_the_rankings_order_with_intervals_counts_and_floor(folder, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[1])
+    lines = result_table(folder, Plan(SMOKE)).splitlines()
+    assert lines[2] == "| Beta | 0 of 2 | – | – | – | – |"
+    assert lines[3].startswith("| Alpha | 2 of 2 | 12.0 [9.0, 15.0] |")
+    assert lines[4].startswith("| *real images (floor)* | | *7.50* |")
+    assert "2 training seeds, 200 samples" in lines[-1]
+    assert "shown, not judged" in lines[-1]
