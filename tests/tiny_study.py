@@ -26,6 +26,7 @@ def project(folder: Path, *pairs: tuple[str, str]) -> Path:
     (folder / "data").mkdir(parents=True)
     (folder / "params.yaml").write_text(edited(SMOKE, *pairs), "utf-8")
     shutil.copy(ROOT / "data/published.csv", folder / "data/published.csv")
+    shutil.copy(ROOT / "claims.yaml", folder / "claims.yaml")
     return folder
 
 

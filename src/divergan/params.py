@@ -7,10 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from divergan.data import DATASETS
+from divergan.data import DATASETS, TRAINING_ARMS, data_set
+from divergan.data.sets import own_names
 from divergan.features import FEATURE_SETS
 from divergan.networks import CRITICS, GENERATORS
 from divergan.objectives import OBJECTIVES
@@ -20,6 +30,15 @@ from divergan.strict_yaml import ParameterError, line_of, load, plain
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]  # safe in a path, a URL and a shell
 Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def distinct(seeds: list[int]) -> list[int]:
+    if twice := sorted({s for s in seeds if seeds.count(s) > 1}):
+        raise ValueError(f"seeds must be distinct, {', '.join(map(str, twice))} stands there twice")
+    return seeds
+
+
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
 
 
 class Strict(BaseModel):
@@ -33,6 +52,12 @@ class Splits(Strict):
     evaluation: Positive
 
 
+class VariantSeeds(Strict):
+    """The seeds that a variant may state instead of the study's."""
+
+    seeds: Seeds
+
+
 class Data(Strict):
     name: str
     splits: Splits
@@ -41,18 +66,30 @@ class Data(Strict):
     @field_validator("name")
     @classmethod
     def _exists(cls, name: str) -> str:
-        return known(name, DATASETS)
+        return known(name, [*DATASETS, *own_names()])
 
     @model_validator(mode="after")
     def _enough_images(self) -> Data:
-        data_set, s = DATASETS[self.name], self.splits
-        training = s.gan + s.classifier + s.tuning + (0 if data_set.test_images else s.evaluation)
-        if training > data_set.training_images:
-            raise misfit(f"they ask for {training} images of the {data_set.training_images} in {self.name}", "splits")
-        if data_set.test_images and s.evaluation > data_set.test_images:
-            text = f"{s.evaluation} is more than the {data_set.test_images} test images of {self.name}"
+        raw, s = data_set(self.name), self.splits
+        training = s.gan + s.classifier + s.tuning + (0 if raw.test_images else s.evaluation)
+        if training > raw.training_images:
+            raise misfit(f"they ask for {training} images of the {raw.training_images} in {self.name}", "splits")
+        if raw.test_images and s.evaluation > raw.test_images:
+            text = f"{s.evaluation} is more than the {raw.test_images} test images of {self.name}"
             raise misfit(text, "splits", "evaluation")
         return self
+
+
+class OtherFeatures(Strict):
+    """A second opinion on the same samples; a classifier is trained as the reference is, from its own seed."""
+
+    name: str
+    seed: Seed
+
+    @field_validator("name")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        return known(name, FEATURE_SETS)
 
 
 class Features(Strict):
@@ -62,6 +99,7 @@ class Features(Strict):
     batch: Positive
     learning_rate: Annotated[float, Field(gt=0)]
     seed: Seed
+    others: list[OtherFeatures] = []
 
     @field_validator("name")
     @classmethod
@@ -95,7 +133,7 @@ class Training(Strict):
 
     objective: str
     generator_loss: Literal["alternative", "bound"]
-    images: Literal["gan", "all"]
+    images: str | int
     generator: GeneratorNetwork
     critic: CriticNetwork
     latent: Positive
@@ -116,6 +154,15 @@ class Training(Strict):
     def _exists(cls, name: str) -> str:
         return known(name, OBJECTIVES)
 
+    @field_validator("images", mode="plain")
+    @classmethod
+    def _names_images(cls, images: object) -> str | int:
+        if isinstance(images, str) and images in TRAINING_ARMS:
+            return images
+        if isinstance(images, int) and not isinstance(images, bool) and images >= 2:
+            return images
+        raise ValueError(f"expected {' or '.join(TRAINING_ARMS)}, or a number of images of the gan split from 2 on")
+
     @model_validator(mode="after")
     def _fits_together(self, info: ValidationInfo) -> Training:
         if self.checkpoints > self.steps:
@@ -129,8 +176,13 @@ class Training(Strict):
     @property
     def regulariser(self) -> str:
         """The regularisers in words, as tables print them."""
-        r1 = f"R1 γ={self.r1_gamma:g} every {self.r1_every}" if self.r1_gamma else ""
-        return ", ".join(filter(None, (r1, "spectral norm" if self.critic.spectral_norm else ""))) or "none"
+        return self.regulariser_kind.replace("R1", f"R1 γ={self.r1_gamma:g} every {self.r1_every}")
+
+    @property
+    def regulariser_kind(self) -> str:
+        """The regularisers without their strength: the factor of an ablation."""
+        kinds = ("R1" if self.r1_gamma else "", "spectral norm" if self.critic.spectral_norm else "")
+        return ", ".join(filter(None, kinds)) or "none"
 
 
 class Arm(Strict):
@@ -138,10 +190,15 @@ class Arm(Strict):
     training: dict[str, Any] = {}
     variants: Annotated[dict[Name, dict[str, Any] | None], Field(min_length=1)]
 
+    def own(self, variant: str) -> dict[str, Any]:
+        """The training parameters that stand at the variant itself."""
+        return {name: value for name, value in (self.variants[variant] or {}).items() if name != "seeds"}
+
 
 class Evaluation(Strict):
-    samples: Annotated[int, Field(ge=2)]
+    samples: Annotated[int, Field(ge=2)] | None = None  # a run; null: as many as the reference has
     sampler: str
+    reference: Literal["evaluation", "tuning"] = "evaluation"  # tuning: for choices, no reported number rests on them
 
     @field_validator("sampler")
     @classmethod
@@ -155,7 +212,7 @@ class Study(Strict):
     study: Name
     title: str
     question: str
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    seeds: Seeds
     device: Literal["auto", "cpu", "cuda"]
     threads: Positive
     data: Data
@@ -164,39 +221,49 @@ class Study(Strict):
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
     evaluation: Evaluation
 
-    @field_validator("seeds")
-    @classmethod
-    def _distinct(cls, seeds: list[int]) -> list[int]:
-        if twice := sorted({s for s in seeds if seeds.count(s) > 1}):
-            raise ValueError(f"seeds must be distinct, {', '.join(map(str, twice))} stands there twice")
-        return seeds
-
     @model_validator(mode="after")
     def _fits_together(self) -> Study:
-        n, splits = self.evaluation.samples, self.data.splits
-        for split, size in (("evaluation", splits.evaluation), ("gan", splits.gan)):
-            if n > size:
-                text = f"{n} is more than data.splits.{split} = {size}: metrics compare equal numbers of images"
-                raise misfit(text, "evaluation", "samples")
+        splits, reference = self.data.splits.model_dump(), self.evaluation.reference
+        for split in (reference, "gan"):
+            if self.samples > splits[split]:
+                text = f"{self.samples} is more than data.splits.{split} = {splits[split]}"
+                raise misfit(f"{text}: metrics compare equal numbers of images", "evaluation", "samples")
         return self
 
     def fits(self, training: Training) -> None:
         """Raise where one run's settings and the study's do not go together."""
-        s = self.data.splits
-        images = s.gan + (s.classifier + s.tuning if training.images == "all" else 0)
-        if training.batch > images:
+        if isinstance(training.images, int) and training.images > self.data.splits.gan:
+            raise misfit(f"{training.images} is more than data.splits.gan = {self.data.splits.gan}", "images")
+        if training.batch > (images := self.training_images(training)):
             raise misfit(f"{training.batch} is more than the {images} images that it is drawn from", "batch")
-        if training.checkpoint_samples > self.evaluation.samples:
-            text = f"{training.checkpoint_samples} is more than evaluation.samples = {self.evaluation.samples}"
+        if training.checkpoint_samples > self.samples:
+            text = f"{training.checkpoint_samples} is more than evaluation.samples = {self.samples}"
             raise misfit(f"{text}: metrics compare equal numbers of images", "checkpoint_samples")
+
+    @property
+    def samples(self) -> int:
+        """Images a run that the metrics compare with as many of the reference."""
+        return self.evaluation.samples or self.data.splits.model_dump()[self.evaluation.reference]
+
+    def training_images(self, training: Training) -> int:
+        """How many images a run is trained on."""
+        splits = self.data.splits.model_dump()
+        if isinstance(training.images, int):
+            return training.images
+        return sum(splits[name] for name in TRAINING_ARMS[training.images])
 
     def variants(self) -> dict[str, Training]:
         """The runs' settings by variant key, `<variant>.<arm>`: training <- arm's training <- variant's own."""
         return {
-            f"{variant}.{name}": Training.model_validate(merged(self.training, arm.training, own or {}))
+            f"{variant}.{name}": Training.model_validate(merged(self.training, arm.training, arm.own(variant)))
             for name, arm in self.arms.items()
-            for variant, own in arm.variants.items()
+            for variant in arm.variants
         }
+
+    def seeds_of(self, key: str) -> list[int]:
+        """The seeds of a variant key: its own where it states some, else the study's."""
+        variant, arm = key.split(".")
+        return (self.arms[arm].variants[variant] or {}).get("seeds", self.seeds)
 
 
 def misfit(text: str, *place: str) -> PydanticCustomError:
@@ -234,20 +301,43 @@ def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def read(path: Path) -> Study:
-    """The parameters in a YAML 1.2 file, validated."""
+    """The parameters in a YAML 1.2 file, validated; those that it lacks from the study that it is `like`."""
     document = load(path)
     try:
-        study = Study.model_validate(plain(document))
+        study = Study.model_validate(like_another(path, plain(document)))
     except ValidationError as error:
         raise ParameterError(message(path, document, error, ())) from None
     for key, arm in study.arms.items():
-        for variant, own in arm.variants.items():
+        for variant in arm.variants:
             try:
-                Training.model_validate(merged(study.training, arm.training, own or {}), context=study)
+                Training.model_validate(merged(study.training, arm.training, arm.own(variant)), context=study)
+                VariantSeeds.model_validate({"seeds": study.seeds_of(f"{variant}.{key}")})
             except ValidationError as error:
                 layers = (("arms", key, "variants", variant), ("arms", key, "training"), ("training",))
                 raise ParameterError(message(path, document, error, *layers)) from None
     return study
+
+
+class Like(Strict):
+    """Another parameter file, whose data, features and training of one arm are taken over."""
+
+    study: str
+    arm: str
+
+
+def like_another(path: Path, parameters: dict[str, Any]) -> dict[str, Any]:
+    """`parameters` over those of the study and arm that their `like` names, if it does."""
+    if "like" not in parameters:
+        return parameters
+    like = Like.model_validate(parameters["like"])
+    if "like" in load(Path(like.study)):
+        raise ParameterError(f"{path}: like.study = {like.study} is like another study itself: name that one")
+    other = read(Path(like.study))
+    if like.arm not in other.arms:
+        raise ParameterError(f"{path}: like.arm = {like.arm}: {like.study} has the arms {', '.join(other.arms)}")
+    shared = other.model_dump(include={"device", "threads", "data", "features", "training"})
+    shared["training"] = merged(shared["training"], other.arms[like.arm].training)
+    return merged(shared, {name: value for name, value in parameters.items() if name != "like"})
 
 
 EXPECTED = {  # pydantic's types of faults in the words of someone who writes YAML

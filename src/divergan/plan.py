@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from divergan import params
-from divergan.data import DATASETS, DataSet
+from divergan.data import DataSet, data_set
 from divergan.errors import DivergaNError
 from divergan.features import FEATURE_SETS
 from divergan.fingerprint import fingerprint, place_of
@@ -23,6 +23,7 @@ from divergan.objectives import AS_PUBLISHED, OBJECTIVES
 from divergan.samplers import SAMPLERS
 
 PUBLISHED = Path("data/published.csv")
+CLAIMS = Path("claims.yaml")
 REPORT_TEXTS = Path(__file__).parent / "report"
 FOLDERS = {  # verb -> the folder of its results, in pipeline order
     "data": "data",
@@ -77,7 +78,9 @@ class Step:
         return [step for step in self.inputs if step.verb == verb]
 
     def input(self, verb: str) -> Step:
-        (step,) = self.inputs_of(verb)
+        """The only input of a verb; of several feature sets the reference, which comes first."""
+        step, *others = self.inputs_of(verb)
+        assert not others or verb == "features", f"{self.key} has several inputs of {verb}"
         return step
 
 
@@ -91,14 +94,14 @@ class Plan:
 
     @cached_property
     def steps(self) -> list[Step]:
-        trained = [self._train(key, seed) for key in self.variants for seed in self.study.seeds]
+        trained = [self._train(key, seed) for key in self.variants for seed in self.study.seeds_of(key)]
         sampled = [self._sample(run) for run in trained]
         evaluated = [self._evaluate(s.key, (s, run)) for s, run in zip(sampled, trained, strict=True)]
         evaluated.append(self._evaluate(REAL, ()))
         compared = self._compare((*evaluated, *trained))
         drawn = self._figures((compared, *trained, *sampled))
         report = self._report((compared, drawn, *evaluated, *trained, *sampled))
-        return [self._data, self._features, *trained, *sampled, *evaluated, compared, drawn, report]
+        return [self._data, *self._features, *trained, *sampled, *evaluated, compared, drawn, report]
 
     def of(self, verb: str) -> list[Step]:
         return [step for step in self.steps if step.verb == verb]
@@ -118,15 +121,22 @@ class Plan:
     @cached_property
     def _data(self) -> Step:
         data = self.study.data
-        return self._step("data", data.name, data.model_dump() | {"declared": checksums(DATASETS[data.name])})
+        return self._step("data", data.name, data.model_dump() | {"declared": checksums(data_set(data.name))})
 
     @cached_property
-    def _features(self) -> Step:
-        features = self.study.features
-        kept = reference_weights(self.study)
-        settings = features.model_dump() | {"threads": self.study.threads, "kept": kept and kept["sha256"]}
-        network = place_of(FEATURE_SETS[features.name].network, "features")
-        return self._step("features", features.name, settings, (self._data,), network)
+    def _features(self) -> list[Step]:
+        """The reference first, then the other feature sets that judge the same samples."""
+        features, kept = self.study.features, reference_weights(self.study)
+        settings = features.model_dump(exclude={"others"}) | {"threads": self.study.threads}
+        steps = [self._feature_set(features.name, settings | {"kept": kept and kept["sha256"]})]
+        for other in features.others:
+            own = other.model_dump() | {"weights": None, "kept": None}
+            steps.append(self._feature_set(f"{other.name}.{other.seed}", settings | own))
+        return steps
+
+    def _feature_set(self, key: str, settings: dict[str, Any]) -> Step:
+        network = place_of(FEATURE_SETS[settings["name"]].network, "features")
+        return self._step("features", key, settings, (self._data,), network)
 
     def _train(self, variant: str, seed: int) -> Step:
         training = self.variants[variant]
@@ -140,23 +150,24 @@ class Plan:
 
     def _sample(self, run: Step) -> Step:
         evaluation = self.study.evaluation
-        settings = {"sampler": evaluation.sampler, "samples": evaluation.samples, "seed": run.settings["seed"]}
+        settings = {"sampler": evaluation.sampler, "samples": self.study.samples, "seed": run.settings["seed"]}
         used = (*run.declarations, place_of(SAMPLERS[evaluation.sampler], "samplers"))
         return self._step("sample", f"{run.key}.{evaluation.sampler}", settings, (run,), *used)
 
     def _evaluate(self, key: str, inputs: tuple[Step, ...]) -> Step:
-        settings = {"samples": self.study.evaluation.samples}
-        return self._step("evaluate", key, settings, (self._data, self._features, *inputs))
+        settings = {"samples": self.study.samples, "reference": self.study.evaluation.reference}
+        return self._step("evaluate", key, settings, (self._data, *self._features, *inputs))
 
     def _compare(self, inputs: tuple[Step, ...]) -> Step:
         study = self.study
         settings = {
             "variants": {key: variant_facts(study, key, own) for key, own in self.variants.items()},
-            "seeds": study.seeds,
             "data": study.data.name,
             "features": study.features.name,
-            "samples": study.evaluation.samples,
+            "samples": study.samples,
+            "reference": study.evaluation.reference,
             "published": file_sha256(PUBLISHED),
+            "claims": file_sha256(CLAIMS),
         }
         return self._step("compare", "tables", settings, inputs)
 
@@ -186,7 +197,8 @@ class Plan:
 def checksums(data: DataSet) -> dict[str, Any]:
     """What determines the raw images of a data set."""
     files = {file.name: file.sha256 or file.md5 for file in data.files}
-    return {"shape": list(data.shape), "files": files, "packaged": data.packaged_sha256}
+    bytes_sha256 = data.packaged_sha256 or data.own_sha256
+    return {"shape": list(data.shape), "classes": data.classes, "files": files, "packaged": bytes_sha256}
 
 
 def variant_facts(study: params.Study, key: str, training: params.Training) -> dict[str, Any]:
@@ -198,7 +210,9 @@ def variant_facts(study: params.Study, key: str, training: params.Training) -> d
         "arm_label": study.arms[key.split(".")[1]].label,
         "generator_loss": training.generator_loss,
         "regulariser": training.regulariser,
+        "regulariser_kind": training.regulariser_kind,
         "overlapping": training.images == "all",
+        "training_images": study.training_images(training),
     }
 
 

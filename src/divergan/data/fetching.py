@@ -36,6 +36,9 @@ def fetch(name: str, raw: Path, report: Callable[[str], None]) -> None:
     and verified. DataError says which files are missing, what they must be and why each way failed.
     """
     declared, folder = data_set(name), raw / name
+    if declared.own_sha256:
+        report(f"{name}: your own images, nothing to fetch")
+        return
     if not missing_files(declared, folder):
         report(f"{name}: nothing to fetch, {len(declared.files)} files verified")
         return

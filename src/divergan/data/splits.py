@@ -112,8 +112,13 @@ def load_splits(path: Path) -> dict[str, torch.Tensor]:
         raise DataError(f"{path} is not a whole splits file ({error}): run `divergan data` again") from None
 
 
-def training_images(splits: Mapping[str, torch.Tensor], which: str) -> torch.Tensor:
-    """uint8 (n, 1, 28, 28): the images a generator trains on, `which` one of TRAINING_ARMS, from `load_splits`."""
+def training_images(splits: Mapping[str, torch.Tensor], which: str | int) -> torch.Tensor:
+    """uint8 (n, C, H, W): the images a generator trains on, from `load_splits`.
+
+    `which` is one of TRAINING_ARMS, or a number: the first so many of the gan split, which is shuffled.
+    """
+    if isinstance(which, int):
+        return splits["gan.images"][:which]
     if which not in TRAINING_ARMS:
         raise DataError(f"no training images are named {which!r}: choose one of {', '.join(TRAINING_ARMS)}")
     return torch.cat([splits[f"{name}.images"] for name in TRAINING_ARMS[which]])
