@@ -106,6 +106,44 @@ WRONG = {
     "more images than there are": ("{gan: 600,", "{gan: 6000,", "data.splits", "6600 images of the 5000 in embedded"),
     "empty split": ("tuning: 100", "tuning: 0", "data.splits.tuning = 0", "greater than or equal to 1"),
     "batch beyond the data": ("batch: 32 ", "batch: 601 ", "training.batch", "601 is more than the 600 images"),
+    "training images by name": (
+        "images: gan",
+        "images: most",
+        "training.images = 'most'",
+        "gan or all, or a number of images",
+    ),
+    "one training image": ("images: gan", "images: 1", "training.images = 1", "from 2 on"),
+    "more training images than there are": (
+        "images: gan",
+        "images: 601",
+        "training.images",
+        "601 is more than data.splits.gan = 600",
+    ),
+    "a variant's seeds": (
+        "{objective: bce}",
+        "{objective: bce, seeds: [3, 3]}",
+        "bce.seeds = [3, 3]",
+        "3 stands there twice",
+    ),
+    "a variant's seed": (
+        "{objective: bce}",
+        "{objective: bce, seeds: [x]}",
+        "bce.seeds.0 = 'x'",
+        "expected a whole number",
+    ),
+    "reference": ("samples: 200 ", "samples: 200\n  reference: gan #", "evaluation.reference = 'gan'", "'tuning'"),
+    "samples beyond the tuning split": (
+        "samples: 200 ",
+        "reference: tuning\n  samples: 200 ",
+        "evaluation.samples",
+        "200 is more than data.splits.tuning = 100",
+    ),
+    "another feature set": (
+        "  weights: null",
+        "  weights: null\n  others: [{name: digit, seed: 1}] #",
+        "features.others.0.name = 'digit'",
+        "did you mean 'digits'?",
+    ),
     "batch of one": ("batch: 32 ", "batch: 1 ", "training.batch = 1", "greater than or equal to 2"),
     "no latent": ("latent: 16", "latent: 0", "training.latent = 0", "greater than or equal to 1"),
     "no width": ("hidden: [64, 32]", "hidden: [64, 0]", "training.critic.hidden.1 = 0", "greater than or equal to 1"),
@@ -304,3 +342,49 @@ def test_layers_lie_over_each_other_key_by_key(tmp_path):
 
 def test_leaves_have_dotted_names():
     assert dict(params.leaves({"a": {"b": 1, "c": {"d": [2]}}, "e": None})) == {"a.b": 1, "a.c.d": [2], "e": None}
+
+
+LIKE = """
+study: small
+title: t
+question: q
+like: {study: smoke.yaml, arm: stabilised}
+seeds: [7]
+training: {steps: 40}
+arms:
+  only: {label: Only, variants: {kl: {objective: kl}}}
+evaluation: {sampler: prior, reference: tuning}
+"""
+
+
+def like(folder: Path, monkeypatch, *pairs: tuple[str, str]) -> params.Study:
+    monkeypatch.chdir(folder)
+    arm = ('    label: "Stabilised"', '    label: "Stabilised"\n    training: {r1_gamma: 3.0, steps: 50}')
+    Path("smoke.yaml").write_text(edited(SMOKE, arm), "utf-8")
+    Path("small.yaml").write_text(edited(LIKE, *pairs), "utf-8")
+    return params.read(Path("small.yaml"))
+
+
+def test_a_study_like_another_takes_its_data_features_and_an_arms_training(tmp_path, monkeypatch):
+    study = like(tmp_path, monkeypatch)
+    own, theirs = study.variants()["kl.only"], params.read(Path("smoke.yaml"))
+    assert (study.data, study.features, study.threads) == (theirs.data, theirs.features, theirs.threads)
+    assert (own.steps, own.r1_gamma, own.batch) == (40, 3.0, 32)  # its own over the arm's over the study's
+    assert study.seeds_of("kl.only") == [7]
+    assert study.samples == theirs.data.splits.tuning
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (("study: smoke.yaml", "study: none.yaml"), "there is no parameter file none.yaml"),
+        (("study: smoke.yaml", "study: small.yaml"), "is like another study itself"),
+        (("arm: stabilised", "arm: released"), "smoke.yaml has the arms stabilised"),
+        (("arm: stabilised", "arms: stabilised"), "line 5: like.arms = 'stabilised': is not a parameter"),
+        (("steps: 40", "steps: 0"), "line 7: training.steps = 0: expected"),
+        (("steps: 40", "batch: 601"), "601 is more than the 600 images"),
+    ],
+)
+def test_what_is_wrong_with_a_study_like_another_is_told(tmp_path, monkeypatch, edit, told):
+    with pytest.raises(ParameterError, match=re.escape(told)):
+        like(tmp_path, monkeypatch, edit)

@@ -72,6 +72,15 @@ CHANGES = {
         FROM_RUNS | FROM_FEATURES | {"data embedded"},
     ),
     "the classifier": (("epochs: 5", "epochs: 6"), FROM_FEATURES),
+    "another feature set": (
+        ("  learning_rate: 2.0e-3", "  others: [{name: digits, seed: 1}]\n  learning_rate: 2.0e-3"),
+        {"features digits.1", f"evaluate {REAL}"} | EVALUATED | SHOWN,
+    ),
+    "the reference": (
+        ("samples: 200 ", "reference: tuning\n  samples: 100 "),
+        SAMPLED | EVALUATED | {f"evaluate {REAL}"} | SHOWN,
+    ),
+    "training images": (("images: gan", "images: 500"), FROM_RUNS),
     "samples": (("  samples: 200 ", "  samples: 150 "), SAMPLED | EVALUATED | {f"evaluate {REAL}"} | SHOWN),
     "the question": (('question: "Does', 'question: "How does'), {"report report"}),
     "the title": (('title: "Smoke', 'title: "A smoke'), {"report report"}),
@@ -123,10 +132,18 @@ def test_another_variant_leaves_those_there_alone():
     assert len(after) == len(before) + 2 * 3
 
 
-def test_published_numbers_are_part_of_what_compares_with_them(here):
+def test_a_variant_may_have_seeds_of_its_own():
+    own = edited(SMOKE, ("{objective: bce}", "{objective: bce, seeds: [1, 7]}"))
+    runs = {key: value for (verb, key), value in hashes(own).items() if verb == "train"}
+    assert set(runs) == {f"{BCE}-s1", f"{BCE}-s7", f"{KL}-s0", f"{KL}-s1"}
+    assert runs[f"{BCE}-s1"] == hashes(SMOKE)["train", f"{BCE}-s1"]  # where a seed stands does not matter
+
+
+@pytest.mark.parametrize("file", ["data/published.csv", "claims.yaml"])
+def test_published_numbers_and_claims_are_part_of_what_compares_with_them(here, file):
     before = hashes(SMOKE)
-    with (here / "data/published.csv").open("a") as file:
-        file.write("\n")
+    with (here / file).open("a") as opened:
+        opened.write("\n")
     assert {place[0] for place, value in hashes(SMOKE).items() if before[place] != value} == {
         "compare",
         "figures",

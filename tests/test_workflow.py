@@ -20,6 +20,7 @@ TRACKED = (
     "profiles",
     "src",
     "params",
+    "claims.yaml",
     "data",
     "dvc.yaml",
     ".dvcignore",

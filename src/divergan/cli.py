@@ -116,6 +116,22 @@ def report(key: Key = "report", params: Params = PARAMS) -> None:
     print(f"reports/{plan.study.study}/report.pdf")
 
 
+@app.command("import", rich_help_panel=ASK)
+def import_images(
+    folder: Annotated[Path, typer.Argument(help="Images, or a subfolder of images for each class.")],
+    name: Annotated[str, typer.Option(help="What parameter files call it: data.name.")],
+    size: Annotated[int, typer.Option(min=8, help="Pixels a side: each image is cropped and resized to it, once.")],
+    grey: Annotated[bool, typer.Option("--grey", help="Drop colour.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the data set of that name.")] = False,
+    skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave out what cannot be read.")] = False,
+) -> None:
+    """Take a folder of your own images as data: divergan import photos/ --name flowers --size 32"""
+    from divergan.data.importing import import_folder
+    from divergan.data.sets import OWN
+
+    import_folder(folder, name, size, grey, ROOT / OWN, print, force=force, skip_unreadable=skip_unreadable)
+
+
 @app.command(rich_help_panel=ASK)
 def plan(
     params: Params = PARAMS,
@@ -125,6 +141,14 @@ def plan(
     from divergan import looking
 
     looking.print_keys(ROOT, Plan(params)) if keys else looking.print_plan(ROOT, Plan(params))
+
+
+@app.command(rich_help_panel=ASK)
+def claims(params: Params = PARAMS) -> None:
+    """Print the published claims and what a study's runs make of them: divergan claims --params params/demo.yaml"""
+    from divergan.claims.printing import print_claims
+
+    print_claims(ROOT, Plan(params))
 
 
 @app.command(rich_help_panel=ASK)

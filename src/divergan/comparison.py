@@ -6,14 +6,14 @@ its variant is marked `survivors_only`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import nan, sqrt
+from collections.abc import Iterable
+from math import nan
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student_t
 
 from divergan.errors import DivergaNError
+from divergan.statistics import mean_interval
 
 CONFIDENCE = 0.95
 SEEDS_TO_JUDGE = 5  # with fewer, Student's interval is mostly the width of its own quantile: shown, not judged
@@ -30,15 +30,6 @@ class ComparisonError(DivergaNError):
 def family(objective: str) -> str:
     """The objective without the mark of its as-published form: "pearson_as_published" is of the family "pearson"."""
     return objective.removesuffix(AS_PUBLISHED)
-
-
-def interval(values: Sequence[float] | np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Student's t interval (low, high) of the mean of independent `values`, shape (n,); NaN when n < 2."""
-    n = len(values)
-    if n < 2:
-        return nan, nan
-    half = student_t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / sqrt(n)
-    return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
 def summarise(runs: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
@@ -65,7 +56,7 @@ _SUMMARY_COLUMNS = [
 def _summary_row(group: pd.DataFrame, metric: str) -> dict[str, object]:
     values = group.loc[group["outcome"] == "finished", metric].to_numpy(dtype=float)
     values = values[np.isfinite(values)]
-    low, high = interval(values)
+    low, high = mean_interval(values, CONFIDENCE)
     return {
         **{column: group.iloc[0][column] for column in IDENTITY},
         "metric": metric,

@@ -304,7 +304,7 @@ def read(path: Path) -> Study:
     """The parameters in a YAML 1.2 file, validated; those that it lacks from the study that it is `like`."""
     document = load(path)
     try:
-        study = Study.model_validate(like_another(path, plain(document)))
+        study = Study.model_validate(like_another(path, document))
     except ValidationError as error:
         raise ParameterError(message(path, document, error, ())) from None
     for key, arm in study.arms.items():
@@ -325,11 +325,15 @@ class Like(Strict):
     arm: str
 
 
-def like_another(path: Path, parameters: dict[str, Any]) -> dict[str, Any]:
-    """`parameters` over those of the study and arm that their `like` names, if it does."""
+def like_another(path: Path, document: Any) -> dict[str, Any]:
+    """The document's parameters, over those of the study and arm that its `like` names, if it does."""
+    parameters = plain(document)
     if "like" not in parameters:
         return parameters
-    like = Like.model_validate(parameters["like"])
+    try:
+        like = Like.model_validate(parameters["like"])
+    except ValidationError as error:
+        raise ParameterError(message(path, document, error, ("like",))) from None
     if "like" in load(Path(like.study)):
         raise ParameterError(f"{path}: like.study = {like.study} is like another study itself: name that one")
     other = read(Path(like.study))

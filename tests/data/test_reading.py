@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from divergan import data
 from divergan.data import reading
@@ -114,6 +116,42 @@ def test_read_idx_names_a_broken_gzip(cut):
     content = gzip.compress(reading.to_idx(np.zeros((2, 3), np.uint8)))[:cut]
     with pytest.raises(data.DataError, match=r"x\.gz (is not a whole gzip|does not start)"):
         reading.read_idx(Path("x.gz"), content, (2, 3))
+
+
+def test_an_own_set_is_read_as_it_lies(own):
+    raw = data.raw_images("own", own.raw)
+    np.testing.assert_array_equal(raw.training_images, own.images)
+    np.testing.assert_array_equal(raw.training_labels, own.labels)
+    assert raw.test_images.shape == (0, 3, 8, 8) and raw.test_labels.shape == (0,)
+
+
+@pytest.mark.parametrize("fault", ["pixel", "label", "shape", "order", "count", "key", "cut", "missing"])
+def test_a_changed_own_set_is_noticed(own, fault):
+    path = own.folder / "own.safetensors"
+    images, labels = own.images.copy(), own.labels.copy()
+    if fault == "pixel":
+        images[-1, -1, -1, -1] ^= 1
+    if fault == "label":
+        labels[-1] ^= 1
+    if fault == "shape":
+        images = images.reshape(6, 3, 4, 16)  # the same bytes
+    if fault == "order":
+        images = images[::-1].copy()
+    if fault == "count":
+        (own.folder / "own.json").write_text(json.dumps(own.told | {"count": 5}))
+    save_file({"images": images, "targets" if fault == "key" else "labels": labels}, path)
+    if fault == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    if fault == "missing":
+        path.unlink()
+    with pytest.raises(data.DataError, match=r"own/own\.safetensors .*import the folder again"):
+        data.raw_images("own", own.raw)
+
+
+def test_the_sum_of_an_own_set_is_over_the_bytes_of_images_and_labels(own):
+    for labels in (own.labels, own.labels.astype(np.int32)):
+        expected = hashlib.sha256(own.images.tobytes() + labels.tobytes()).hexdigest()
+        assert reading.tensors_sha256(own.images, labels) == expected
 
 
 @pytest.mark.skipif(not (ROOT / "data/raw/mnist").is_dir(), reason="data/raw/mnist is not fetched")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -52,3 +53,33 @@ def test_import_executes_neither_torch_nor_numpy():
 def test_unknown_name_lists_the_names(tmp_path):
     with pytest.raises(data.DataError, match=r"'minst'.*embedded, mnist, fashion_mnist, kmnist"):
         data.fetch("minst", tmp_path, print)
+
+
+def test_an_own_set_describes_itself(own):
+    declared = data.data_set("own")
+    assert (declared.name, declared.label, declared.shape, declared.classes) == ("own", "Own", (3, 8, 8), 2)
+    assert (declared.training_images, declared.test_images, declared.files) == (6, 0, ())
+    assert (declared.own_sha256, declared.resized) == (own.told["sha256"], "once")
+    assert data.data_set("mnist") is data.DATASETS["mnist"]
+
+
+def test_unknown_names_list_the_own_ones(own):
+    (own.folder / "mnist.json").write_text("{}")  # a name of ours stays ours
+    assert data.data_set("mnist") is data.DATASETS["mnist"]
+    for unknown in ("ovn", "../own/own", ""):
+        with pytest.raises(data.DataError, match=r"embedded, mnist, fashion_mnist, kmnist, or your own mnist, own$"):
+            data.data_set(unknown)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"label": 1', "null", b"\xff"])
+def test_a_broken_description_is_named(own, content):
+    (own.folder / "own.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(data.DataError, match=r"own/own\.json is not what `divergan import` writes .*--force"):
+        data.data_set("own")
+
+
+@pytest.mark.parametrize("key", ["label", "channels", "size", "count", "classes", "sha256", "resized"])
+def test_a_description_needs_each_key(own, key):
+    (own.folder / "own.json").write_text(json.dumps({name: own.told[name] for name in own.told if name != key}))
+    with pytest.raises(data.DataError, match=f"KeyError.*{key}"):
+        data.data_set("own")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from divergan.features import FeatureSet
-from divergan.metrics import Pair
+from divergan.metrics import Pair, copied_share, nearest_training_distances
 from divergan.metrics.memorisation import NEAREST_TRAINING_DISTANCE
 
 
@@ -38,3 +38,17 @@ def test_median_over_generated_of_the_nearest():
     differences = generated[:, None].double() - training[None].double()
     expected = differences.flatten(2).norm(dim=2).min(dim=1).values.median() / 255
     assert distance(generated, training) == pytest.approx(float(expected), rel=1e-5)  # float32 pixels
+
+
+def test_copied_share_of_copies_of_unseen_and_of_far_images():
+    training, held_out = random_images(200, 0), random_images(500, 1)
+    near = (training.int() // 8 * 8).to(torch.uint8)  # training images in 32 grey levels
+    far = torch.full((50, 1, 28, 28), 255, dtype=torch.uint8)
+    beside = nearest_training_distances(of_images(held_out), of_images(training))
+
+    def share(images):
+        return copied_share(nearest_training_distances(of_images(images), of_images(training)), beside)
+
+    assert share(near) == 1
+    assert share(far) == 0
+    assert share(held_out) == pytest.approx(0.01, abs=1 / 500)  # by construction, a tie at the quantile aside

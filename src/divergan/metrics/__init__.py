@@ -11,7 +11,7 @@ from divergan.errors import DivergaNError
 from divergan.metrics.frechet import FID
 from divergan.metrics.inception_score import INCEPTION_SCORE
 from divergan.metrics.kernel_distance import KID
-from divergan.metrics.memorisation import NEAREST_TRAINING_DISTANCE
+from divergan.metrics.memorisation import NEAREST_TRAINING_DISTANCE, copied_share, nearest_training_distances
 from divergan.metrics.modes import CLASS_KL, MODES_COVERED
 from divergan.metrics.neighbours import COVERAGE, DENSITY, PRECISION, RECALL
 from divergan.metrics.pair import Metric, Pair
@@ -50,4 +50,13 @@ def measure_some(pair: Pair, names: Iterable[str]) -> dict[str, float]:
     return {name: metric.compute(pair) for name, metric in METRICS.items() if name in wanted}
 
 
-__all__ = ["METRICS", "Metric", "Pair", "measurable", "measure", "measure_some"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Pair",
+    "copied_share",
+    "measurable",
+    "measure",
+    "measure_some",
+    "nearest_training_distances",
+]

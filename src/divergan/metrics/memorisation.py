@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from divergan.features import FeatureSet
+from divergan.lazy import lazy
 from divergan.metrics.distances import nearest_distance
 from divergan.metrics.pair import Metric, Pair
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy("torch")
+
+
+def nearest_training_distances(images: FeatureSet, training: FeatureSet) -> torch.Tensor:
+    """The L2 distance of each image from its nearest training image, pixels in [0, 1], (N,) float32.
+
+    Pixels, not features: a copy is a copy in pixels, and the classifier's features forget what tells two images of a
+    class apart.
+    """
+    return nearest_distance(*(part.images.flatten(1).float() / 255 for part in (images, training)))
+
+
+def copied_share(generated: torch.Tensor, held_out: torch.Tensor) -> float:
+    """The share of generated images nearer to a training image than the nearest hundredth of held-out real images.
+
+    Both are `nearest_training_distances` (N,) and (M,) from the same training images. 0.01 where generated images are
+    as far from training as unseen real ones, 1 for copies.
+    """
+    return float((generated < torch.quantile(held_out, 0.01)).double().mean())
 
 
 def _nearest_training_distance(pair: Pair) -> float:
     """The median over generated images of the L2 distance to the nearest training image, pixels in [0, 1].
 
     0 for copies. Neither small nor large is good by itself: held-out real images give the value to compare with, well
-    below it the generator copies, well above it the images are not like any real ones. Pixels, not features: a copy
-    is a copy in pixels, and the classifier's features forget what tells two images of a class apart.
+    below it the generator copies, well above it the images are not like any real ones.
     """
-    generated, training = (images.flatten(1).float() / 255 for images in (pair.generated.images, pair.training.images))
-    return float(nearest_distance(generated, training).median())
+    return float(nearest_training_distances(pair.generated, pair.training).median())
 
 
 NEAREST_TRAINING_DISTANCE = Metric(

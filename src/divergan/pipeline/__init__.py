@@ -9,6 +9,7 @@ from __future__ import annotations
 from divergan.pipeline.job import Job
 from divergan.pipeline.measures import evaluate
 from divergan.pipeline.models import data, draw, features, sample, train
-from divergan.pipeline.tables import compare, figures, report
+from divergan.pipeline.showing import figures, report
+from divergan.pipeline.tables import compare
 
 __all__ = ["Job", "compare", "data", "draw", "evaluate", "features", "figures", "report", "sample", "train"]

@@ -23,6 +23,8 @@ HISTORY = "history.parquet"
 SAMPLES = "samples.safetensors"
 METRICS = "metrics.json"
 OVER_TRAINING = "over_training.json"
+OTHER_FEATURES = "fid_by_features.json"
+CONTROLS = "controls.json"
 HISTORY_COLUMNS = (
     *("step", "critic_loss", "generator_loss", "bound", "accuracy"),
     *("v_real_mean", "v_fake_mean", "v_min", "v_max"),

@@ -50,10 +50,11 @@ def features(job: Job) -> dict[str, Any]:
     """Train the feature classifier from its seed; where reference weights are kept, compare with them and use those."""
     settings = job.step.settings
     if settings["name"] != "digits":
-        FEATURE_SETS[settings["name"]].network(settings["weights"])
+        feature_network(job.step, job.out)  # InceptionV3 is fetched here, before any GAN is trained
         return {"weights": settings["weights"]}
     splits = load_splits(job.input("data") / SPLITS)
     options = {name: settings[name] for name in ("seed", "epochs", "batch", "learning_rate")}
+    options["classes"] = job.step.input("data").settings["declared"]["classes"]
     images, labels = splits["classifier.images"], splits["classifier.labels"]
     kept = kept_weights(job.root / settings["weights"], settings["kept"]) if settings["kept"] else None
     state = train_classifier(images, labels, **options)
@@ -66,6 +67,18 @@ def features(job: Job) -> dict[str, Any]:
     for name in ("classifier", "tuning", "evaluation"):
         facts[f"{name}_accuracy"] = classifier_accuracy(network, splits[f"{name}.images"], splits[f"{name}.labels"])
     return facts
+
+
+def feature_network(step: Step, folder: Path) -> torch.nn.Module:
+    """The network of a feature set; `folder` is where its step left weights, if it trained some."""
+    from safetensors.torch import load_file
+
+    settings, build = step.settings, FEATURE_SETS[step.settings["name"]].network
+    if settings["name"] == "digits":
+        return build(load_file(folder / CLASSIFIER))
+    if settings["name"] == "random_convolutions":
+        return build(step.input("data").settings["declared"]["shape"][0], settings["seed"])
+    return build(settings["weights"])
 
 
 def train(job: Job) -> dict[str, Any]:

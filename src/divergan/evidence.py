@@ -1,0 +1,182 @@
+"""What runs say together: agreement of feature sets, what one run can tell, what varies, the ablation, controls.
+
+Pure functions on the runs table of the compare step and on tables with a row a run. The primary quantity is the log of
+FID at the last step; a run that did not finish is worse than any that did.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import exp, inf, log
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau
+
+from divergan.comparison import family
+from divergan.statistics import mean_interval, one_run, variance_shares
+
+COUNTS = (1, 2, 3, 5, 10, 20)  # seeds a variant, of the tables whose reliability is asked for
+DRAWS = 4000
+BASELINE = "bce"
+FEWEST_VARIANTS = 3  # that can be said to have an order
+
+
+def log_fid(runs: pd.DataFrame, column: str = "fid") -> pd.Series:
+    """log of `column`, +inf for a run that did not finish or has no value."""
+    finished = (runs["outcome"] == "finished") & np.isfinite(runs[column])
+    return pd.Series(np.where(finished, np.log(runs[column].where(finished, 1.0)), inf), index=runs.index)
+
+
+def by_variant(runs: pd.DataFrame) -> dict[str, np.ndarray]:
+    """variant -> log FID of its runs, in the order of their seeds."""
+    table = runs.assign(log_fid=log_fid(runs)).sort_values("seed", kind="stable")
+    return {str(variant): own["log_fid"].to_numpy() for variant, own in table.groupby("variant", sort=False)}
+
+
+def one_run_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """arm, seeds, pair, best, order: how often the table of so many seeds a variant says what all runs together say."""
+    rows = []
+    for arm, own in runs.groupby("arm", sort=False):
+        values = by_variant(own)
+        if len(values) >= FEWEST_VARIANTS and min(map(len, values.values())) >= 2:
+            rows += [{"arm": arm, **row} for row in one_run(values, COUNTS, draws=DRAWS, seed=0)]
+    return pd.DataFrame(rows, columns=["arm", "seeds", "pair", "best", "order"])
+
+
+def agreement_table(fids: pd.DataFrame) -> pd.DataFrame:
+    """Every pair of feature sets: Kendall's tau of the two orders of one seed's variants, mean over seeds and interval.
+
+    `fids` has a row a run and feature set: variant, seed, outcome, features, features_label, fid.
+    """
+    labels = dict(zip(fids["features"], fids["features_label"], strict=True))
+    table = fids.assign(log_fid=log_fid(fids)).pivot_table(
+        index=["seed", "variant"], columns="features", values="log_fid", sort=False, aggfunc="first"
+    )
+    rows = []
+    for a, b in combinations(labels, 2):
+        taus = [tau for _, own in table.groupby("seed") if (tau := kendall(own[a], own[b])) is not None]
+        low, high = mean_interval(taus)
+        mean = float(np.mean(taus)) if taus else np.nan
+        rows.append({"a": a, "b": b, "a_label": labels[a], "b_label": labels[b], "tau": mean, "low": low, "high": high,
+                     "seeds": len(taus)})  # fmt: skip
+    return pd.DataFrame(rows, columns=["a", "b", "a_label", "b_label", "tau", "low", "high", "seeds"])
+
+
+def kendall(a: pd.Series, b: pd.Series) -> float | None:
+    """Kendall's tau-b of two orders of the same variants; None where there are too few, or all are tied."""
+    tau = kendalltau(a, b).statistic if len(a) >= FEWEST_VARIANTS else np.nan
+    return float(tau) if np.isfinite(tau) else None
+
+
+FACTORS = ["family", "generator_loss", "regulariser_kind"]  # columns of a crossed study
+NAMES = {
+    "family": "objective",
+    "variant": "objective",
+    "generator_loss": "generator loss",
+    "regulariser_kind": "regulariser",
+}
+
+
+def is_crossed(runs: pd.DataFrame) -> bool:
+    """Whether every objective was run with each of several combinations of generator loss and regulariser."""
+    cells = runs.assign(family=runs["objective"].map(family)).groupby("family")[["generator_loss", "regulariser_kind"]]
+    combinations_of = {name: set(map(tuple, own.to_numpy())) for name, own in cells}
+    first = next(iter(combinations_of.values()))
+    return len(first) > 1 and all(own == first for own in combinations_of.values())
+
+
+def variance_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """arm, factor, share, low, high: what the variance of log FID is due to, the seed being what is left.
+
+    A crossed study is taken as one; else each arm by itself, where the objective stands for all that differs. A run
+    that did not finish enters with the FID of the last generator that it had.
+    """
+    table = runs[np.isfinite(runs["fid"])].assign(
+        family=lambda t: t["objective"].map(family), log_fid=lambda t: np.log(t["fid"])
+    )
+    parts, factors = list(table.groupby("arm", sort=False)), ["variant"]
+    if is_crossed(runs):
+        parts, factors = [("all arms", table)], FACTORS
+    rows = []
+    for arm, own in parts:
+        if own["variant"].nunique() > 1 and len(own) > own["variant"].nunique():
+            for row in variance_shares(own, "log_fid", factors):
+                rows.append({"arm": arm, **row, "factor": NAMES.get(str(row["factor"]), row["factor"])})
+    return pd.DataFrame(rows, columns=["arm", "factor", "share", "low", "high"])
+
+
+def ablation_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """A row for each objective, generator loss and regulariser: failures, geometric mean of FID with its interval.
+
+    `picked` is each objective's best cell: fewest failed runs, then the lowest mean. Empty unless the study is crossed.
+    """
+    columns = [
+        "objective",
+        "label",
+        "generator_loss",
+        "regulariser",
+        "n_runs",
+        "n_failed",
+        "fid",
+        "low",
+        "high",
+        "picked",
+    ]
+    if not is_crossed(runs):
+        return pd.DataFrame(columns=columns)
+    rows = []
+    for _, own in runs.groupby("variant", sort=False):
+        values = log_fid(own)[lambda v: np.isfinite(v)].to_numpy()
+        low, high = mean_interval(values)
+        rows.append({
+            **{name: own[name].iloc[0] for name in ("objective", "label", "generator_loss")},
+            "regulariser": own["regulariser_kind"].iloc[0], "n_runs": len(own), "n_failed": len(own) - len(values),
+            "fid": exp(values.mean()) if len(values) else np.nan, "low": np.exp(low), "high": np.exp(high),
+        })  # fmt: skip
+    table = pd.DataFrame(rows)
+    best = table.sort_values(["n_failed", "fid"], kind="stable").drop_duplicates("objective").index
+    return table.assign(picked=table.index.isin(best))[columns]
+
+
+def controls_table(runs: pd.DataFrame, floors: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
+    """The defects of the released evaluation on real images and on BCE, and the search for copies among BCE's samples.
+
+    `controls` has a row a run (and one with the key "real") with the values of pipeline.measures.controls.
+    """
+    real = controls[controls["key"] == "real"].iloc[0]
+    floor = float(floors.set_index("metric")["floor"]["fid"])
+    rows = [
+        control("real-unrescaled", "Real images, saved without rescaling", real["fid_unrescaled"], floor,
+                "real images", "FID(real, max(0, 2 real − 1)): what the fault alone costs"),
+        control("real-training-reference", "Real training images against training images",
+                real["fid_training_reference"], floor, "real images", "the same images on both sides"),
+    ]  # fmt: skip
+    joined = runs[runs["objective"] == BASELINE].merge(controls, on="key")
+    for variant, own in joined[joined["outcome"] == "finished"].groupby("variant", sort=False):
+        who = f"{own['label'].iloc[0]} ({own['arm'].iloc[0]})"
+        beside = geometric_mean(own["fid"])
+        rows += [
+            control(f"{variant}-unrescaled", f"{who}: unrescaled samples", geometric_mean(own["fid_unrescaled"]),
+                    beside, "FID as it should be", "negative values become black"),
+            control(f"{variant}-training-reference", f"{who}: training images as reference",
+                    geometric_mean(own["fid_training_reference"]), beside, "FID as it should be",
+                    "against the images that the generator saw"),
+            control(f"{variant}-as-released", f"{who}: both", geometric_mean(own["fid_as_released"]), beside,
+                    "FID as it should be", "the released evaluation"),
+            control(f"{variant}-nearest", f"{who}: distance to the nearest training image",
+                    own["nearest_training_distance"].mean(), own["held_out_distance"].mean(), "held-out real images",
+                    "clearly below: copies"),
+            control(f"{variant}-copies", f"{who}: share nearer than 99 % of held-out images",
+                    own["copied_share"].mean(), 0.01, "held-out real images", "1 for copies"),
+        ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def control(name: str, label: str, value: float, beside: float, beside_label: str, says: str) -> dict[str, object]:
+    return {"name": name, "label": label, "value": value, "beside": beside, "beside_label": beside_label, "says": says}
+
+
+def geometric_mean(values: pd.Series) -> float:
+    positive = values[values > 0]
+    return exp(sum(map(log, positive)) / len(positive)) if len(positive) else np.nan

@@ -1,0 +1,141 @@
+"""From tables to what people look at: the verbs figures and report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from divergan.data import data_set, load_splits
+from divergan.features import FEATURE_SETS
+from divergan.lazy import lazy
+from divergan.metrics import METRICS, measurable
+from divergan.objectives import OBJECTIVES
+from divergan.params import leaves
+from divergan.pipeline.files import HISTORY, SAMPLES, SPLITS, load_images
+from divergan.pipeline.job import Job
+from divergan.pipeline.tables import identity
+from divergan.plan import Step
+from divergan.store import RUN, place, read_json, write_json, written
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from divergan.figures import Tables
+    from divergan.report import Provenance
+else:
+    pd = lazy("pandas")
+
+SHOWN_SAMPLES = 64  # images a run that figures may show
+COMPARED = (
+    *("runs", "floors", "over_training", "claims", "feature_fids"),
+    *("agreement", "one_run", "variance", "ablation", "controls"),
+)  # the tables that figures and report read
+
+
+def study_tables(job: Job) -> Tables:
+    """The tables of the compare step, histories and samples of the runs, and the declarations that the study uses."""
+    from divergan.figures import Tables
+
+    compared = job.input("compare")
+    variants = job.step.input("compare").settings["variants"]
+    features = FEATURE_SETS[job.step.input("compare").settings["features"]]
+    histories = [
+        pd.read_parquet(place(job.root, run) / HISTORY).assign(**identity(run, variants))
+        for run in job.step.inputs_of("train")
+    ]
+    return Tables(
+        **{name: pd.read_csv(compared / f"{name}.csv") for name in COMPARED},
+        history=pd.concat(histories, ignore_index=True),
+        samples=shown_samples(job),
+        metrics={name: METRICS[name] for name in measurable(features.provides)},
+        objectives={name: OBJECTIVES[name] for name in job.step.settings["objectives"]},
+    )
+
+
+def shown_samples(job: Job) -> dict[str, Any]:
+    """The first samples of every run, on the same latents for equal seeds, and real digits."""
+    samples = {
+        step.input("train").key: pictures(load_images(place(job.root, step) / SAMPLES))
+        for step in job.step.inputs_of("sample")
+    }
+    data = job.step.inputs_of("train")[0].input("data")
+    return samples | {"real": pictures(load_splits(place(job.root, data) / SPLITS)["evaluation.images"])}
+
+
+def pictures(images: Any) -> Any:
+    """uint8 (n, C, H, W) tensor -> the first images as an array (n, H, W) or, in colour, (n, H, W, C)."""
+    array = images[:SHOWN_SAMPLES].permute(0, 2, 3, 1).numpy()
+    return array[..., 0] if array.shape[-1] == 1 else array
+
+
+def figures(job: Job) -> dict[str, Any]:
+    """The figures of the report as SVG."""
+    from divergan.figures import drawable, render
+
+    tables = study_tables(job)
+    for figure in drawable(tables):
+        with written(job.out / f"{figure.name}.svg") as temporary:
+            temporary.write_bytes(render(figure, tables))
+    return {"figures": [figure.name for figure in drawable(tables)]}
+
+
+def report(job: Job) -> dict[str, Any]:
+    """report.pdf, with the values and figures that it was typeset from."""
+    from divergan.report import compile_pdf, values
+
+    shutil.copytree(
+        job.input("figures"), job.out / "figures", ignore=shutil.ignore_patterns("*.json"), dirs_exist_ok=True
+    )
+    published = pd.read_csv(job.input("compare") / "published.csv").fillna({"reason": "", "caveat": ""})
+    write_json(job.out / "values.json", values(study_tables(job), published, provenance(job)))
+    with written(job.out / "report.pdf") as temporary:
+        temporary.write_bytes(compile_pdf(job.out))
+    return {}
+
+
+def provenance(job: Job) -> Provenance:
+    """What made the results, from the run.json and timing.json of everything that the report rests on."""
+    study, data = job.step.settings["study"], job.step.inputs_of("train")[0].input("data")
+    folders = [place(job.root, step) for step in {s.hash: s for s in ancestors(job.step)}.values()]
+    runs = [read_json(folder / RUN) for folder in folders]
+    machines = [run["environment"] for run in runs]
+    packages = dict.fromkeys(name for machine in machines for name in machine["packages"])
+    features = job.step.inputs_of("evaluate")[0].input("features")
+    return {
+        "study": study["study"],
+        "title": study["title"],
+        "question": study["question"],
+        "parameters": shared_parameters(job.step.inputs_of("train")),
+        "commits": distinct(run["commit"] or "none" for run in runs),
+        "versions": {
+            "Python": distinct(machine["python"] for machine in machines),
+            **{name: distinct(machine["packages"][name] or "absent" for machine in machines) for name in packages},
+        },
+        "devices": distinct(f"{m['device']}, {m['threads']} threads, {m['processor']}" for m in machines),
+        "core_seconds": sum(read_json(folder / "timing.json")["cpu_seconds"] for folder in folders),
+        "wall_seconds": sum(read_json(folder / "timing.json")["wall_seconds"] for folder in folders),
+        "features": FEATURE_SETS[features.settings["name"]].label,
+        "classifier_accuracy": read_json(place(job.root, features) / RUN).get("evaluation_accuracy"),
+        "n_samples": job.step.settings["samples"],
+        "reference": job.step.settings["reference"],
+        "data": data_set(data.key).label,
+        "splits": data.settings["splits"],
+    }
+
+
+def ancestors(step: Step) -> list[Step]:
+    """Everything that a step is made from, directly or not."""
+    return [found for needed in step.inputs for found in (needed, *ancestors(needed))]
+
+
+def distinct(values: Iterable[str]) -> list[str]:
+    return sorted(set(values))
+
+
+def shared_parameters(runs: list[Step]) -> list[tuple[str, str]]:
+    """The training parameters that all runs have in common, as (dotted name, value)."""
+    listed = [dict(leaves(run.settings["training"])) for run in runs]
+    return [
+        (name, str(value)) for name, value in listed[0].items() if all(other.get(name) == value for other in listed)
+    ]
