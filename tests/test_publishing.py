@@ -16,7 +16,7 @@ SMOKE = Path("params/smoke.yaml")
 @pytest.fixture
 def folder(tmp_path):
     """Two variants, the second without a run that finished."""
-    common = {"low": 9.0, "high": 15.0, "n_runs": 2}
+    common = {"low": 9.0, "high": 15.0, "n_runs": 2, "judged": False}
     rows = [
         {"variant": variant, "label": label, "metric": metric, "mean": mean, "n": n, **common}
         for variant, label, mean, n in (("a.x", "Alpha", 12.0, 2), ("b.x", "Beta", float("nan"), 0))
@@ -34,5 +34,5 @@ def test_rows_are_in_the_rankings_order_with_intervals_counts_and_floor(folder, 
     assert lines[2] == "| Beta | 0 of 2 | – | – | – | – |"
     assert lines[3].startswith("| Alpha | 2 of 2 | 12.0 [9.0, 15.0] |")
     assert lines[4].startswith("| *real images (floor)* | | *7.50* |")
-    assert "2 training seeds, 200 samples" in lines[-1]
+    assert "over training seeds, 200 samples" in lines[-1]
     assert "shown, not judged" in lines[-1]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-from divergan.comparison import family
+from divergan.comparison import SEEDS_TO_JUDGE, family
 from divergan.statistics import mean_interval, one_run, variance_shares
 
 COUNTS = (1, 2, 3, 5, 10, 20)  # seeds a variant, of the tables whose reliability is asked for
@@ -35,11 +35,14 @@ def by_variant(runs: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def one_run_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """arm, seeds, pair, best, order: how often the table of so many seeds a variant says what all runs together say."""
+    """arm, seeds, pair, best, order: how often the table of so many seeds a variant says what all runs together say.
+
+    Of the variants with runs enough to judge: they stand for all the runs that there could be.
+    """
     rows = []
     for arm, own in runs.groupby("arm", sort=False):
-        values = by_variant(own)
-        if len(values) >= FEWEST_VARIANTS and min(map(len, values.values())) >= 2:
+        values = {variant: fids for variant, fids in by_variant(own).items() if len(fids) >= SEEDS_TO_JUDGE}
+        if len(values) >= FEWEST_VARIANTS:
             rows += [{"arm": arm, **row} for row in one_run(values, COUNTS, draws=DRAWS, seed=0)]
     return pd.DataFrame(rows, columns=["arm", "seeds", "pair", "best", "order"])
 

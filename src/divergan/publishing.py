@@ -72,11 +72,12 @@ def result_table(tables: Path, plan: Plan) -> str:
     lines.append(
         "| *real images (floor)* | | " + " | ".join(f"*{text(floors[name])}*" for name in README_METRICS) + " |"
     )
-    n, seeds = plan.study.evaluation.samples, len(plan.study.seeds)
+    n = plan.study.samples
+    few = not summary["judged"].all()
     note = (
-        f"{plan.study.title}: mean and 95 % Student interval over {seeds} training seeds, {n} samples a run against "
-        f"{n} real images, features of our digits classifier. "
-        + ("" if seeds >= SEEDS_TO_JUDGE else f"Fewer than {SEEDS_TO_JUDGE} seeds are shown, not judged.")
+        f"{plan.study.title}: mean and 95 % Student interval over training seeds, {n} samples a run against {n} real "
+        "images, features of our digits classifier. "
+        + (f"Variants with fewer than {SEEDS_TO_JUDGE} seeds are shown, not judged." if few else "")
     )
     return "\n".join([*lines, "", note.strip()])
 

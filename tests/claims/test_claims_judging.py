@@ -434,4 +434,5 @@ def test_the_projects_claims_on_runs_in_the_published_order():
 @pytest.mark.parametrize("test", ["difference", "equivalence"])
 def test_two_variants_of_which_every_run_failed_are_neither_above_nor_the_same(test):
     (row,) = judged(claim(test), made(kl=[DIVERGED] * 5, bce=[DIVERGED] * 5)).to_dict("records")
-    assert (row["verdict"], row["reason"]) == ("undecided", "all runs of both failed: no two values to compare")
+    assert row["verdict"] == "undecided"
+    assert "all runs of both failed" in row["reason"]
