@@ -18,15 +18,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from divergan.comparison import family
 from divergan.figures import FIGURES, drawable, render
 from divergan.figures.divergences import curve
-from divergan.figures.style import STYLE, colours, mosaic
+from divergan.figures.style import colours, mosaic
 from divergan.objectives import OBJECTIVES
+from drawing import drawn, texts
 from synthetic_tables import tables
 
 PRINT_HASHES = """
 import hashlib
 from synthetic_tables import tables
 from divergan.figures import drawable, render
-study = tables(seeds=1)
+study = tables(seeds=1, judged=True)
 for figure in drawable(study):
     print(figure.name, hashlib.sha256(render(figure, study)).hexdigest())
 """
@@ -39,23 +40,11 @@ def small():
 
 @pytest.fixture(scope="module")
 def large():
-    return tables(arms=("released", "stabilised"), seeds=5, failing=True)
-
-
-def drawn(name: str, study):
-    """The figure as matplotlib has it, laid out."""
-    with matplotlib.style.context(["default", STYLE]):
-        figure = FIGURES[name].draw(study)
-        figure.draw_without_rendering()
-    return figure
-
-
-def texts(figure) -> list[str]:
-    return [t.get_text() for t in figure.findobj(matplotlib.text.Text) if t.get_text() and t.get_visible()]
+    return tables(arms=("released", "stabilised"), seeds=5, failing=True, judged=True)
 
 
 def test_figures_are_the_same_bytes_in_another_process():
-    study = tables(seeds=1)
+    study = tables(seeds=1, judged=True)
     here = Path(__file__).parent
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), *sys.path]), "PYTHONHASHSEED": "77"}
     command = [sys.executable, "-c", PRINT_HASHES]

@@ -10,8 +10,11 @@ from io import BytesIO
 
 import matplotlib.style
 
+from divergan.figures.ablation import ABLATION
+from divergan.figures.claims import CLAIMS
 from divergan.figures.declaration import Figure, Tables
 from divergan.figures.divergences import DIVERGENCES
+from divergan.figures.evidence import AGREEMENT, ONE_RUN, VARIANCE
 from divergan.figures.pictures import LOSSES, SAMPLES
 from divergan.figures.story import STORY
 from divergan.figures.style import STYLE
@@ -19,9 +22,9 @@ from divergan.figures.training import ACCURACY, OVER_TRAINING, SCORES
 
 __all__ = ["FIGURES", "Figure", "Tables", "drawable", "render"]
 
-FIGURES: dict[str, Figure] = {
-    figure.name: figure for figure in (STORY, DIVERGENCES, LOSSES, SAMPLES, OVER_TRAINING, ACCURACY, SCORES)
-}
+RUNS = (STORY, DIVERGENCES, LOSSES, SAMPLES, OVER_TRAINING, ACCURACY, SCORES)
+EVIDENCE = (CLAIMS, AGREEMENT, ONE_RUN, VARIANCE, ABLATION)
+FIGURES: dict[str, Figure] = {figure.name: figure for figure in RUNS + EVIDENCE}
 METADATA = {"svg": {"Date": None, "Creator": "divergan"}, "png": {"Software": "divergan"}}
 
 

@@ -21,11 +21,23 @@ class Tables:
 
     runs: one row a run: identity, outcome, step (where it broke off, else NaN), overlapping, generator_loss,
         regulariser, and one column a metric. A label names a row of tables and figures: one variant of an arm.
-    floors: metric, floor, n_samples: the metric between real training images and the evaluation split.
+    floors: metric, floor, n_samples: the metric between real training images and the split that all are compared with.
     over_training: identity, step, fid.
     history: identity, step, critic_loss, generator_loss, bound, accuracy, v_real_mean, v_fake_mean, v_min, v_max.
     samples: key -> uint8 (n, H, W[, C]), on the same latent vectors for every run; "real" -> real images.
     metrics, objectives: the declarations by name.
+
+    The evidence, each table empty where the study has none. `low` and `high` are the ends of an interval throughout:
+    claims: id, family, arm, says, source, test, metric, direction, margin, n_x, n_y, effect, low, high, level, p,
+        p_adjusted, verdict, reason, seeds_needed, scale, published, method. With the scale "ratio" effect, interval
+        and margin are logarithms; the margin of an equivalence is on both sides of zero.
+    agreement: a, b, a_label, b_label, tau, low, high, seeds: every pair of feature sets.
+    feature_fids: identity, features, features_label, fid.
+    one_run: arm, seeds, pair, best, order: probabilities.
+    variance: arm, factor, share, low, high: shares of the variance of log FID.
+    ablation: objective, label, generator_loss, regulariser, n_runs, n_failed, fid, low, high, picked: the geometric
+        mean over seeds of the FID on the tuning split.
+    controls: name, label, value, beside, beside_label, says.
     """
 
     runs: pd.DataFrame
@@ -33,6 +45,13 @@ class Tables:
     over_training: pd.DataFrame = field(default_factory=pd.DataFrame)
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     samples: Mapping[str, np.ndarray] = field(default_factory=dict)
+    claims: pd.DataFrame = field(default_factory=pd.DataFrame)
+    agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
+    feature_fids: pd.DataFrame = field(default_factory=pd.DataFrame)
+    one_run: pd.DataFrame = field(default_factory=pd.DataFrame)
+    variance: pd.DataFrame = field(default_factory=pd.DataFrame)
+    ablation: pd.DataFrame = field(default_factory=pd.DataFrame)
+    controls: pd.DataFrame = field(default_factory=pd.DataFrame)
     metrics: Mapping[str, Any]
     objectives: Mapping[str, Any]
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from divergan.figures.declaration import Figure, Tables, outcome
-from divergan.figures.style import GREY, WIDTH, colours, mosaic, show
+from divergan.figures.style import GREY, WIDTH, colours, heading, mosaic, show
 
 IMAGES_ACROSS = 16
 
@@ -53,7 +53,7 @@ def _draw_samples(tables: Tables) -> Canvas:
     grid = fig.subplots(len(labels) + 1, len(arms), squeeze=False)
     for column, arm in zip(grid.T, arms, strict=True):
         show(column[0], mosaic(tables.samples["real"][:across], across))
-        column[0].set_title(arm)
+        column[0].set_title(heading(arm, len(arms)))
         for ax, label in zip(column[1:], labels, strict=True):
             _draw_strip(ax, tables, runs[(runs["arm"] == arm) & (runs["label"] == label)], across)
     for ax, text in zip(grid[:, 0], ["real digits", *labels], strict=True):

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from divergan.comparison import CONFIDENCE, SEEDS_TO_JUDGE, ranking, summarise
 from divergan.figures.declaration import Figure, Tables, floor_of
-from divergan.figures.style import DASHED, GREY, WIDTH, colours, logarithmic
+from divergan.figures.style import DASHED, GREY, TALLEST, WIDTH, colours, logarithmic
 
 
 def _draw(tables: Tables) -> Canvas:
@@ -24,7 +24,7 @@ def _draw(tables: Tables) -> Canvas:
     # where runs failed, room at the right for their crosses and words
     across = 0.75 if (tables.runs["outcome"] != "finished").any() else 1.0
     layout = ConstrainedLayoutEngine(rect=(0, 0, across, 1))
-    fig = Canvas(figsize=(WIDTH, 0.85 + sum(0.22 * n + 0.3 for n in rows)), layout=layout)
+    fig = Canvas(figsize=(WIDTH, 0.85 + min(TALLEST, sum(0.22 * n + 0.3 for n in rows))), layout=layout)
     panels = fig.subplots(len(arms), 1, sharex=True, squeeze=False, height_ratios=rows)[:, 0]
     for ax, arm in zip(panels, arms, strict=True):
         _draw_arm(ax, tables, order[order["arm"] == arm])
@@ -117,7 +117,7 @@ def _caption(tables: Tables) -> str:
         f"{100 * CONFIDENCE:g} % Student interval, with an arrow where it leaves the figure."
     ]
     if floor_of(tables, "fid") is not None:
-        parts.append("Dashed: the floor, the same distance between real training images and the evaluation split.")
+        parts.append("Dashed: the floor, the same distance for real training images in place of generated ones.")
     if summary["survivors_only"].any():
         parts.append("Crosses are runs that did not finish; a variant with such runs ranks behind those without.")
     if not summary["judged"].all():

@@ -13,6 +13,8 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from divergan.comparison import family
 
 WIDTH = 6.3  # inches: the text of an A4 page with margins of 2.5 cm
+TALLEST = 8.0  # inches of panels: what a page holds beside legend and caption
+MOST_ARMS = 4  # panels side by side whose words do not run into each other; the tables of the report have every arm
 GREY = "#6e6e6e"
 DASHED = (0, (2, 2))
 # Okabe and Ito's colours, which colour-blind readers tell apart; their yellow, too pale for a line, is darkened
@@ -45,6 +47,11 @@ def colours(objectives: Iterable[str]) -> dict[str, str]:
     names = list(objectives)
     by_family = dict(zip(dict.fromkeys(map(family, names)), cycle(PALETTE), strict=False))
     return {name: by_family[family(name)] for name in names}
+
+
+def heading(arm: str, across: int) -> str:
+    """An arm's name above its panel, one of `across` side by side; broken at its underscores where it has no room."""
+    return arm if len(arm) * across < 80 else arm.replace("_", "_\n")
 
 
 def logarithmic(axis: XAxis | YAxis, low: float, high: float) -> None:

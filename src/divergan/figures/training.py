@@ -13,27 +13,33 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from divergan.figures.declaration import Figure, Tables, floor_of
-from divergan.figures.style import DASHED, GREY, WIDTH, colours, logarithmic
+from divergan.figures.style import DASHED, GREY, MOST_ARMS, WIDTH, colours, logarithmic
 
 DOTTED = (0, (1, 1.2))
 DECADES_FROM = 100  # scores beyond it are drawn on an axis logarithmic on both sides of zero
 
 
-def _draw_panels(tables: Tables, frame: pd.DataFrame, column: str) -> tuple[Canvas, list[Axes]]:
-    """A panel per arm with the runs of all objectives, and one legend below."""
+def _draw_panels(tables: Tables, frame: pd.DataFrame, column: str) -> tuple[Canvas, np.ndarray]:
+    """A panel per arm with the runs of all objectives, three side by side at most, and one legend below."""
     arms = list(tables.runs["arm"].unique())
-    fig = Canvas(figsize=(WIDTH, 2.35))
-    panels = list(fig.subplots(1, len(arms), sharey=True, squeeze=False)[0])
+    across = min(len(arms), 3)
+    down = -(-len(arms) // across)
+    fig = Canvas(figsize=(WIDTH, 0.7 + 1.65 * down))
+    grid = fig.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     colour, handles = colours(tables.objectives), {}
-    for ax, arm in zip(panels, arms, strict=True):
+    for ax, arm in zip(grid.flat, arms, strict=False):
         own = tables.runs[tables.runs["arm"] == arm]
         for (objective, label), runs in own.groupby(["objective", "label"], sort=False):
             _draw_seeds(ax, frame, runs, column, colour[objective])
             handles[label] = Line2D([], [], color=colour[objective], label=label)
-        ax.set(title=arm, xlabel="step")
-        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.set(title=arm)
+        ax.xaxis.set_major_locator(MaxNLocator(5 if across < 3 else 3))
+    for ax in grid.flat[len(arms) :]:
+        ax.set_visible(False)
+    for ax in grid[-1]:
+        ax.set_xlabel("step")
     fig.legend(handles=handles.values(), loc="outside lower center", ncols=4)
-    return fig, panels
+    return fig, grid
 
 
 def _draw_seeds(ax: Axes, frame: pd.DataFrame, runs: pd.DataFrame, column: str, colour: str) -> None:
@@ -48,11 +54,12 @@ def _draw_seeds(ax: Axes, frame: pd.DataFrame, runs: pd.DataFrame, column: str, 
 
 
 def _draw_fid(tables: Tables) -> Canvas:
-    fig, panels = _draw_panels(tables, tables.over_training, "fid")
-    panels[0].set_ylabel("FID")
+    fig, grid = _draw_panels(tables, tables.over_training, "fid")
     floor = floor_of(tables, "fid")
     values = tables.over_training["fid"].replace([inf, 0], np.nan).dropna()
-    for ax in panels:
+    for ax in grid[:, 0]:
+        ax.set_ylabel("FID")
+    for ax in grid.flat:
         logarithmic(ax.yaxis, 0.85 * min(values.min(), floor or inf), 1.2 * values.max())
         if floor is not None:
             ax.axhline(floor, color=GREY, linewidth=1, linestyle=DASHED)
@@ -61,9 +68,10 @@ def _draw_fid(tables: Tables) -> Canvas:
 
 
 def _draw_accuracy(tables: Tables) -> Canvas:
-    fig, panels = _draw_panels(tables, tables.history, "accuracy")
-    panels[0].set(ylabel="critic's accuracy", ylim=(-0.02, 1.02))
-    for ax in panels:
+    fig, grid = _draw_panels(tables, tables.history, "accuracy")
+    for ax in grid[:, 0]:
+        ax.set(ylabel="critic's accuracy", ylim=(-0.02, 1.02))
+    for ax in grid.flat:
         ax.axhline(0.5, color=GREY, linewidth=1, linestyle=DASHED)
     return fig
 
@@ -149,4 +157,9 @@ OVER_TRAINING = Figure(
     name="over_training", caption=_caption_fid, draw=_draw_fid, possible=lambda tables: len(tables.over_training) > 0
 )
 ACCURACY = Figure(name="accuracy", caption=_caption_accuracy, draw=_draw_accuracy, possible=_has_history)
-SCORES = Figure(name="scores", caption=_caption_scores, draw=_draw_scores, possible=_has_history)
+SCORES = Figure(
+    name="scores",
+    caption=_caption_scores,
+    draw=_draw_scores,
+    possible=lambda tables: _has_history(tables) and tables.runs["arm"].nunique() <= MOST_ARMS,
+)

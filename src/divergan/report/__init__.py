@@ -1,7 +1,7 @@
 """The PDF report: what fills it (`values`), and its compilation (`compile_pdf`).
 
-report.typ holds the prose and reads nothing but values.json, the figures beside it and references.bib. So the report
-has no number that the tables do not have.
+report.typ and the other Typst files hold the prose and read nothing but values.json, the figures beside it and
+references.bib. So the report has no number that the tables do not have.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def compile_report(folder: Path, file_format: Literal["pdf", "html"]) -> bytes:
         raise ReportError(f"{folder} has no values.json: run `divergan report`, which writes it before it compiles.")
     with tempfile.TemporaryDirectory() as work:
         shutil.copytree(folder, work, dirs_exist_ok=True)
-        for name in ("report.typ", "references.bib"):
-            shutil.copy(HERE / name, work)
+        for path in (*HERE.glob("*.typ"), HERE / "references.bib"):
+            shutil.copy(path, work)
         try:
             # system fonts differ between machines: only those inside Typst
             return compiler.compile(str(Path(work, "report.typ")), format=file_format, ignore_system_fonts=True)

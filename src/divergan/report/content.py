@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pandas as pd
 
 from divergan.comparison import CONFIDENCE, SEEDS_TO_JUDGE, ranking, summarise
 from divergan.figures import Tables, drawable
 from divergan.figures.declaration import floor_of, outcome, trained
+from divergan.report.evidence import evidence_values
 from divergan.report.formulas import interval, number, typst
 from divergan.report.published import published_values
 from divergan.report.wording import NONE, cell, source, text
@@ -32,6 +33,7 @@ class Provenance(TypedDict):
     features: str
     classifier_accuracy: float | None  # on real images that it never saw; None where features are not our own
     n_samples: int  # per run and metric
+    reference: NotRequired[str]  # the split that all are compared with; "evaluation" where it is not said
     data: str
     splits: Mapping[str, int]  # split -> images
 
@@ -66,6 +68,7 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
         "parameters": [[str(name), str(value)] for name, value in provenance["parameters"]],
         "measurement": _measurement(provenance, tables),
         "provenance": _provenance_rows(provenance, len(tables.runs)),
+        **evidence_values(tables),
     }
 
 
@@ -190,6 +193,7 @@ def _measurement(provenance: Provenance, tables: Tables) -> dict[str, Any]:
         "features": provenance["features"],
         "classifier_accuracy": None if accuracy is None else f"{100 * accuracy:.1f} %",
         "n_samples": provenance["n_samples"],
+        "reference": provenance.get("reference", "evaluation"),
         "floor": text(floor_of(tables, HEADLINE)),
         "data": provenance["data"],
         "splits": [{"name": name, "images": images} for name, images in provenance["splits"].items()],

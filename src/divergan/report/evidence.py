@@ -1,0 +1,162 @@
+"""The evidence as the report prints it: verdicts, controls, agreement of features, what one run can tell, ablation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from divergan.claims.judging import ALPHA
+from divergan.claims.wording import evidence
+from divergan.figures import Tables
+from divergan.figures.ablation import failed
+from divergan.report.wording import NONE, source, text
+from divergan.statistics import seeds_needed
+
+VERDICTS = ("reproduced", "not reproduced", "undecided", "not comparable", "could not have been measured")
+WORDS = {"arm": "", "direction": "", "reason": "", "method": ""}  # columns whose empty cells a CSV file reads as NaN
+
+
+def evidence_values(tables: Tables) -> dict[str, Any]:
+    """A key for each table of the evidence, [] where the study has none."""
+    return {
+        "claims": _families(tables.claims),
+        "claim_counts": _counts(tables.claims),
+        "judging": {
+            "family_error": f"{100 * ALPHA:g} %",
+            "power": f"{100 * (seeds_needed.__kwdefaults__ or {})['power']:g} %",  # the one that judging uses
+        },
+        "controls": [_control(row) for row in tables.controls.to_dict("records")],
+        "agreement": [_pair(row) for row in tables.agreement.to_dict("records")],
+        "one_run": [_chances(row) for row in tables.one_run.to_dict("records")],
+        "variance": [_share(row) for row in tables.variance.to_dict("records")],
+        **_ablation(tables.ablation),
+    }
+
+
+def percent(value: float) -> str:
+    """A share as printed; those that only round to none or all are said to be below or above."""
+    if pd.isna(value):
+        return NONE
+    if 0 < value < 0.005:
+        return "< 1 %"
+    return "> 99 %" if 0.995 < value < 1 else f"{100 * value:.0f} %"
+
+
+def _p(value: float) -> str:
+    if pd.isna(value):
+        return NONE
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _families(claims: pd.DataFrame) -> list[dict[str, Any]]:
+    """The claims by family, each with a row for every arm in which it was judged."""
+    if claims.empty:
+        return []
+    return [
+        {"name": str(name).replace("-", " "), "claims": [_claim(rows) for _, rows in own.groupby("id", sort=False)]}
+        for name, own in claims.fillna(WORDS).groupby("family", sort=False)
+    ]
+
+
+def _claim(rows: pd.DataFrame) -> dict[str, Any]:
+    first = rows.iloc[0]
+    return {
+        "says": first["says"],
+        "source": source(first["source"]),
+        "rows": [_judged(row) for row in rows.to_dict("records")],
+    }
+
+
+def _judged(row: Mapping[Any, Any]) -> dict[str, str]:
+    return {
+        "arm": row["arm"],
+        "evidence": evidence(row),
+        "reason": row["reason"],
+        "p": _p(row["p_adjusted"]),
+        "verdict": row["verdict"],
+        "seeds": NONE if pd.isna(row["seeds_needed"]) else f"{row['seeds_needed']:.0f}",
+    }
+
+
+def _counts(claims: pd.DataFrame) -> list[dict[str, Any]]:
+    """How often each verdict was given, in the order of VERDICTS."""
+    if claims.empty:
+        return []
+    found = claims["verdict"].value_counts()
+    return [{"verdict": verdict, "n": int(found[verdict])} for verdict in VERDICTS if verdict in found]
+
+
+def _control(row: Mapping[Any, Any]) -> dict[str, str]:
+    return {
+        "label": row["label"],
+        "value": text(row["value"]),
+        "beside": text(row["beside"]),
+        "beside_label": row["beside_label"],
+        "says": row["says"],
+    }
+
+
+def _pair(row: Mapping[Any, Any]) -> dict[str, str]:
+    tau, low, high = (NONE if pd.isna(row[name]) else f"{row[name]:.2f}" for name in ("tau", "low", "high"))
+    minus = str.maketrans("-", "\N{MINUS SIGN}")
+    return {
+        "a": row["a_label"],
+        "b": row["b_label"],
+        "mean": tau.translate(minus),
+        "low": low.translate(minus),
+        "high": high.translate(minus),
+        "seeds": f"{row['seeds']:.0f}",
+    }
+
+
+def _chances(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        "arm": row["arm"],
+        "seeds": int(row["seeds"]),
+        **{question: percent(row[question]) for question in ("pair", "best", "order")},
+    }
+
+
+def _share(row: Mapping[Any, Any]) -> dict[str, str]:
+    return {
+        "arm": row["arm"],
+        "factor": row["factor"],
+        "mean": percent(row["share"]),
+        "low": percent(row["low"]),
+        "high": percent(row["high"]),
+    }
+
+
+def _ablation(ablation: pd.DataFrame) -> dict[str, Any]:
+    """A row for each objective and regulariser with a cell for each generator loss; what was picked, and by what."""
+    if ablation.empty:
+        return {"ablation": [], "ablation_losses": [], "ablation_picked": [], "ablation_by_rule": False}
+    rows = ablation.groupby(["label", "regulariser"], sort=False)
+    picked = ablation.loc[ablation["picked"], ["label", "generator_loss", "regulariser"]]
+    return {
+        "ablation": [
+            {
+                "label": label,
+                "regulariser": regulariser,
+                "cells": {cell["generator_loss"]: _cell(cell) for cell in own.to_dict("records")},
+            }
+            for (label, regulariser), own in rows
+        ],
+        "ablation_losses": list(ablation["generator_loss"].unique()),
+        "ablation_picked": picked.to_dict("records"),
+        "ablation_by_rule": picked_by_rule(ablation),
+    }
+
+
+def _cell(cell: Mapping[Any, Any]) -> dict[str, Any]:
+    fid = cell["fid"]
+    ends = {end: text(cell[end], fid) for end in ("low", "high")}
+    return {"mean": text(fid), **ends, "failed": failed(cell), "picked": bool(cell["picked"])}
+
+
+def picked_by_rule(ablation: pd.DataFrame) -> bool:
+    """Whether each objective's pick is its cell of the fewest failed runs and, of these, the lowest FID."""
+    best = ablation.sort_values(["n_failed", "fid"], kind="stable").drop_duplicates("objective").index
+    return set(best) == set(ablation.index[ablation["picked"]])
