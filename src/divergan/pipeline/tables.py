@@ -44,6 +44,7 @@ def compare(job: Job) -> dict[str, Any]:
     images = {variant: facts["training_images"] for variant, facts in settings["variants"].items()}
     ours = summary.assign(training_images=summary["variant"].map(images))
     fids, controls = feature_fids_table(job, runs), controls_of(job)
+    claims = read(job.root / CLAIMS) if settings["reference"] == "evaluation" else []  # tuning images judge nothing
     tables = {
         "runs": runs,
         "floors": floors,
@@ -51,7 +52,7 @@ def compare(job: Job) -> dict[str, Any]:
         "ranking": ranking(summary),
         "over_training": over_training_table(job),
         "published": beside_published(ours, published, **measured),
-        "claims": judge(read(job.root / CLAIMS), runs, published=published, training_images=images,
+        "claims": judge(claims, runs, published=published, training_images=images,
                         checksums=generator_checksums(job), **measured),
         "feature_fids": fids,
         "agreement": evidence.agreement_table(fids),
