@@ -177,6 +177,7 @@ def controls_table(runs: pd.DataFrame, floors: pd.DataFrame, controls: pd.DataFr
 
 
 def control(name: str, label: str, value: float, beside: float, beside_label: str, says: str) -> dict[str, object]:
+    value = round(value, 9) + 0.0  # equal images are at 0, not at a rounding error on either side of it
     return {"name": name, "label": label, "value": value, "beside": beside, "beside_label": beside_label, "says": says}
 
 
