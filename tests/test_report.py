@@ -235,7 +235,12 @@ def test_variants_that_agree_in_every_run_are_named_as_one_game(small):
         runs.loc[runs["variant"] == name, metrics] = runs.loc[runs["variant"] == "bce.stabilised", metrics].to_numpy()
     assert content(small)["identical"] == []
     (group,) = content(replace(small, runs=runs))["identical"]
-    assert group == {"arm": "stabilised", "labels": ["BCE", "Jensen-Shannon", "GAN"]}
+    assert group == {"arms": ["stabilised"], "labels": ["BCE", "Jensen-Shannon", "GAN"]}
+    other_seeds = runs.assign(seed=runs["seed"] + 7 * (runs["variant"] == "gan.stabilised") * runs["seed"])
+    (group,) = content(replace(small, runs=other_seeds))["identical"]  # GAN shares seed 0 alone
+    assert group["labels"] == ["BCE", "Jensen-Shannon", "GAN"]
+    none_shared = runs.assign(seed=runs["seed"] + 7 * (runs["variant"] == "gan.stabilised"))
+    assert content(replace(small, runs=none_shared))["identical"][0]["labels"] == ["BCE", "Jensen-Shannon"]
     runs.loc[(runs["variant"] == "gan.stabilised") & (runs["seed"] == 1), "recall"] += 1e-9
     assert content(replace(small, runs=runs))["identical"][0]["labels"] == ["BCE", "Jensen-Shannon"]
 

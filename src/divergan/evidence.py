@@ -59,7 +59,7 @@ def agreement_table(fids: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for a, b in combinations(labels, 2):
         taus = [tau for _, own in table.groupby("seed") if (tau := kendall(own[a], own[b])) is not None]
-        low, high = mean_interval(taus)
+        low, high = np.clip(mean_interval(taus), -1, 1)
         mean = float(np.mean(taus)) if taus else np.nan
         rows.append({"a": a, "b": b, "a_label": labels[a], "b_label": labels[b], "tau": mean, "low": low, "high": high,
                      "seeds": len(taus)})  # fmt: skip

@@ -142,7 +142,6 @@ def decided(finding: Finding, level: float) -> Finding:
         return finding
     interval = result.interval(level)
     verdict = finding.decide(interval)
-    crosses = "the interval crosses the margin" if verdict == UNDECIDED else ""
     return replace(
         finding,
         method=finding.method or result.method,
@@ -150,6 +149,5 @@ def decided(finding: Finding, level: float) -> Finding:
         effect=result.effect,
         interval=interval,
         verdict=verdict,
-        reason=finding.reason or crosses,
         seeds_needed=finding.needed(1 - level) if verdict == UNDECIDED else None,
     )

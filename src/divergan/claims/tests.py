@@ -145,19 +145,22 @@ def same_weights(claim: Claim, evidence: Evidence, variant: str, against: str) -
 
 
 def order(claim: Claim, evidence: Evidence, *variants: str) -> Finding:
+    """The order of each table that has one run of every variant: those of a seed, or else the first, the second, ..."""
     runs = [evidence.log_fids(variant) for variant in variants]
     common = sorted(set.intersection(*(set(own) for own in runs)))
-    if len(common) < 2:
-        return Finding(reason=f"{len(common)} seeds that all variants have: a test needs two", seeds_needed=2)
-    published = np.array([evidence.published_value(name) for name in claim.published])
     ours = np.array([[own[seed] for own in runs] for seed in common])
+    if len(common) < 2:
+        ours = np.array(list(zip(*map(array, runs), strict=False)))
+    if len(ours) < 2:
+        return Finding(reason=f"{len(ours)} runs of every variant: a test needs two", seeds_needed=2)
+    published = np.array([evidence.published_value(name) for name in claim.published])
     taus = [statistics.order_agreement(published, row[None]).effect for row in ours]
     result = statistics.order_agreement(published, ours, margin=claim.margin)
     return Finding(
         scale="tau",
         margin=claim.margin,
         result=result,
-        n=(len(common), 0),
+        n=(len(ours), 0),
         decide=beyond("higher", claim.margin),
         needed=lambda alpha: statistics.seeds_needed(
             result.effect, float(np.std(taus, ddof=1)), margin=claim.margin, alpha=alpha, paired=True

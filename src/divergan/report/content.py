@@ -126,13 +126,25 @@ def _results(tables: Tables, summary: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _identical(tables: Tables) -> list[dict[str, Any]]:
-    """Variants of an arm whose runs agree in every metric at every seed."""
-    groups: dict[tuple, list[str]] = {}
-    for _, runs in tables.runs.groupby("variant", sort=False):
-        measured = runs.sort_values("seed")[["seed", *tables.metrics]].fillna(-1.0)
-        key = (runs["arm"].iloc[0], measured.to_csv(index=False))
-        groups.setdefault(key, []).append(runs["label"].iloc[0])
-    return [{"arm": arm, "labels": labels} for (arm, _), labels in groups.items() if len(labels) > 1]
+    """Variants that agree in every metric at every seed that they share, with the arms in which they do."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for arm, own in tables.runs.groupby("arm", sort=False):
+        groups: list[list[pd.DataFrame]] = []
+        for _, runs in own.groupby("variant", sort=False):
+            measured = runs.set_index("seed")[["label", *tables.metrics]]
+            group = next((group for group in groups if _agree(group[0], measured)), None)
+            groups.append([measured]) if group is None else group.append(measured)
+        for group in groups:
+            if len(group) > 1:
+                labels = tuple(str(measured["label"].iloc[0]) for measured in group)
+                found.setdefault(labels, []).append(str(arm))
+    return [{"labels": list(labels), "arms": arms} for labels, arms in found.items()]
+
+
+def _agree(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+    """Whether two variants' metrics, by seed, are equal at every seed that both have, and there is one."""
+    shared = a.index.intersection(b.index)
+    return len(shared) > 0 and a.drop(columns="label").loc[shared].equals(b.drop(columns="label").loc[shared])
 
 
 def _above_floor(mean: float, tables: Tables) -> str:
