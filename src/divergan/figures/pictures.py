@@ -1,4 +1,4 @@
-"""Generated digits: beside real ones and the losses, and all variants on the same latent vectors."""
+"""Generated images: beside real ones and the losses, and all variants on the same latent vectors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _caption_losses(tables: Tables) -> str:
     run = shown_run(tables)
     return (
         f"One training: {run['label']}, {run['arm']}, seed {run['seed']}. Losses of critic and generator, "
-        "real digits, and generated digits, not selected. Digits are printed dark on white."
+        f"real images, and generated images, not selected.{_inverted(tables)}"
     )
 
 
@@ -56,7 +56,7 @@ def _draw_samples(tables: Tables) -> Canvas:
         column[0].set_title(heading(arm, len(arms)))
         for ax, label in zip(column[1:], labels, strict=True):
             _draw_strip(ax, tables, runs[(runs["arm"] == arm) & (runs["label"] == label)], across)
-    for ax, text in zip(grid[:, 0], ["real digits", *labels], strict=True):
+    for ax, text in zip(grid[:, 0], ["real images", *labels], strict=True):
         ax.set_ylabel(text, rotation=0, ha="right", va="center")
     return fig
 
@@ -76,9 +76,14 @@ def _draw_strip(ax: Axes, tables: Tables, runs: pd.DataFrame, across: int) -> No
 
 def _caption_samples(tables: Tables) -> str:
     return (
-        "Generated digits of the first seed of each variant that has samples, not selected: every row starts from the "
-        "same latent vectors, a column a vector. The first row is real. Digits are printed dark on white."
+        "Generated images of the first seed of each variant that has samples, not selected: every row starts from the "
+        f"same latent vectors, a column a vector. The first row is real.{_inverted(tables)}"
     )
+
+
+def _inverted(tables: Tables) -> str:
+    """What a reader must know of grey pictures: `style.mosaic` inverts them."""
+    return " Grey images are printed dark on white." if tables.samples["real"].ndim == 3 else ""
 
 
 def has_samples(tables: Tables) -> bool:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from divergan.data import data_set, load_splits
+from divergan.data import DataSet, data_set, load_splits
 from divergan.features import FEATURE_SETS
 from divergan.lazy import lazy
 from divergan.metrics import METRICS, measurable
@@ -119,9 +119,13 @@ def provenance(job: Job) -> Provenance:
         "classifier_accuracy": read_json(place(job.root, features) / RUN).get("evaluation_accuracy"),
         "n_samples": job.step.settings["samples"],
         "reference": job.step.settings["reference"],
-        "data": data_set(data.key).label,
+        "data": described(data_set(data.key)),
         "splits": data.settings["splits"],
     }
+
+
+def described(data: DataSet) -> str:
+    return f"{data.label}, {data.resized}" if data.resized else data.label
 
 
 def ancestors(step: Step) -> list[Step]:
