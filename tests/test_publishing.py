@@ -25,6 +25,8 @@ def folder(tmp_path):
     pd.DataFrame(rows).to_csv(tmp_path / "summary.csv", index=False)
     pd.DataFrame({"variant": ["b.x", "a.x"]}).to_csv(tmp_path / "ranking.csv", index=False)
     pd.DataFrame({"metric": README_METRICS, "floor": [7.5, 1.0, 0.9, 0.8]}).to_csv(tmp_path / "floors.csv", index=False)
+    verdicts = ["undecided", "reproduced", "undecided"]
+    pd.DataFrame({"verdict": verdicts}).to_csv(tmp_path / "claims.csv", index=False)
     return tmp_path
 
 
@@ -34,5 +36,7 @@ def test_rows_are_in_the_rankings_order_with_intervals_counts_and_floor(folder, 
     assert lines[2] == "| Beta | 0 of 2 | – | – | – | – |"
     assert lines[3].startswith("| Alpha | 2 of 2 | 12.0 [9.0, 15.0] |")
     assert lines[4].startswith("| *real images (floor)* | | *7.50* |")
-    assert "over training seeds, 200 samples" in lines[-1]
-    assert "shown, not judged" in lines[-1]
+    assert "over training seeds, 200 samples" in lines[-3]
+    assert "shown, not judged" in lines[-3]
+    assert "3 claims" in lines[-1]
+    assert "1 reproduced, 0 not reproduced, 2 undecided" in lines[-1]

@@ -79,7 +79,18 @@ def result_table(tables: Path, plan: Plan) -> str:
         "images, features of our digits classifier. "
         + (f"Variants with fewer than {SEEDS_TO_JUDGE} seeds are shown, not judged." if few else "")
     )
-    return "\n".join([*lines, "", note.strip()])
+    return "\n".join([*lines, "", note.strip(), "", verdict_counts(tables)])
+
+
+def verdict_counts(tables: Path) -> str:
+    """How many claims of claims.yaml came to which verdict, in a sentence."""
+    import pandas as pd
+
+    from divergan.claims.findings import VERDICTS
+
+    found = pd.read_csv(tables / "claims.csv")["verdict"].value_counts()
+    counts = ", ".join(f"{found.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
+    return f"Verdicts on the {found.sum()} claims of [claims.yaml](claims.yaml) in this study: {counts}."
 
 
 def with_interval(row: Any) -> str:
