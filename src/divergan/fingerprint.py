@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent
 EDGES = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
-        *("params", "plan", "data.fetching", "data.pickled", "store", "checkpoints"),
+        *("params", "strict", "plan", "data.fetching", "data.pickled", "store", "checkpoints"),
         *("provenance", "tracking", "progress", "errors", "lazy"),
     )
 )

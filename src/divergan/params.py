@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from divergan.data import DATASETS, TRAINING_ARMS, data_set
 from divergan.data.sets import own_names
@@ -25,7 +21,8 @@ from divergan.features import FEATURE_SETS
 from divergan.networks import CRITICS, GENERATORS
 from divergan.objectives import OBJECTIVES
 from divergan.samplers import SAMPLERS
-from divergan.strict_yaml import ParameterError, line_of, load, plain
+from divergan.strict import Strict, known, message, misfit
+from divergan.strict_yaml import ParameterError, load, plain
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]  # safe in a path, a URL and a shell
 Positive = Annotated[int, Field(ge=1)]
@@ -39,10 +36,6 @@ def distinct(seeds: list[int]) -> list[int]:
 
 
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Splits(Strict):
@@ -99,7 +92,7 @@ class Features(Strict):
     batch: Positive
     learning_rate: Annotated[float, Field(gt=0)]
     seed: Seed
-    others: list[OtherFeatures] = []
+    others: list[OtherFeatures] = Field(default_factory=list)
 
     @field_validator("name")
     @classmethod
@@ -187,7 +180,7 @@ class Training(Strict):
 
 class Arm(Strict):
     label: str
-    training: dict[str, Any] = {}
+    training: dict[str, Any] = Field(default_factory=dict)
     variants: Annotated[dict[Name, dict[str, Any] | None], Field(min_length=1)]
 
     def own(self, variant: str) -> dict[str, Any]:
@@ -266,21 +259,6 @@ class Study(Strict):
         return (self.arms[arm].variants[variant] or {}).get("seeds", self.seeds)
 
 
-def misfit(text: str, *place: str) -> PydanticCustomError:
-    """A fault between several values, told at the one at `place` below the model that raises it."""
-    return PydanticCustomError("misfit", "{text}", {"text": text, "place": place})
-
-
-def known(name: str, registry: Iterable[str]) -> str:
-    """`name` if the registry has it; a ValueError that lists what it has, the nearest first."""
-    names = list(registry)
-    if name in names:
-        return name
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"there is no {name!r}; {hint}known are {', '.join(names)}")
-
-
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
     """Later layers over earlier ones, mapping by mapping."""
     result: dict[str, Any] = {}
@@ -342,42 +320,3 @@ def like_another(path: Path, document: Any) -> dict[str, Any]:
     shared = other.model_dump(include={"device", "threads", "data", "features", "training"})
     shared["training"] = merged(shared["training"], other.arms[like.arm].training)
     return merged(shared, {name: value for name, value in parameters.items() if name != "like"})
-
-
-EXPECTED = {  # pydantic's types of faults in the words of someone who writes YAML
-    "missing": "is missing",
-    "int_type": "expected a whole number",
-    "float_type": "expected a number",
-    "finite_number": "expected a finite number",
-    "bool_type": "expected true or false",
-    "string_type": "expected text",
-    "list_type": "expected a list, like [1, 2]",
-    "dict_type": "expected a mapping, like {name: value}",
-    "model_type": "expected a mapping, like {name: value}",
-    "string_pattern_mismatch": "expected at most 64 small letters, digits and _, for it becomes a file's name",
-}
-
-
-def message(path: Path, document: Any, error: ValidationError, *layers: tuple[str, ...]) -> str:
-    """One line a fault: file, line, key, value, and what would be accepted; what is there before what is missing."""
-    faults = sorted(error.errors(), key=lambda fault: fault["type"] == "missing")
-    return "\n".join(f"{path}, {told(document, fault, layers)}" for fault in faults)
-
-
-def told(document: Any, fault: Any, layers: tuple[tuple[str, ...], ...]) -> str:
-    """One fault, at the first layer in which its key stands."""
-    place = (*(part for part in fault["loc"] if part != "[key]"), *fault.get("ctx", {}).get("place", ()))
-    full = next((layer + place for layer in layers if line_of(document, layer + place, exact=True)), layers[0] + place)
-    value = "" if fault["type"] in ("missing", "misfit") else f" = {fault['input']!r:.80}"
-    text = EXPECTED.get(fault["type"], fault["msg"].removeprefix("Value error, "))
-    if fault["type"] == "extra_forbidden":
-        text = "is not a parameter" + suggestion(fault["loc"])
-    text = text.replace("Input should be", "expected").replace(" after validation", "")
-    return f"line {line_of(document, full)}: {'.'.join(map(str, full))}{value}: {text}"
-
-
-def suggestion(place: tuple[int | str, ...]) -> str:
-    """The nearest parameter there is, for a key that there is not."""
-    names = {name for model in Strict.__subclasses__() for name in model.model_fields} - {place[-1]}
-    near = difflib.get_close_matches(str(place[-1]), names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

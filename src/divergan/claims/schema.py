@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 
 from divergan.claims.properties import PROPERTIES
 from divergan.objectives import OBJECTIVES
-from divergan.params import Strict, known, message, misfit
+from divergan.strict import Strict, known, message, misfit
 from divergan.strict_yaml import ParameterError, load, plain
 
 PUBLISHED = Path("data/published.csv")  # beside claims.yaml
