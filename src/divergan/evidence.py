@@ -24,8 +24,9 @@ FEWEST_VARIANTS = 3  # that can be said to have an order
 
 def log_fid(runs: pd.DataFrame, column: str = "fid") -> pd.Series:
     """log of `column`, +inf for a run that did not finish or has no value."""
-    finished = (runs["outcome"] == "finished") & np.isfinite(runs[column])
-    return pd.Series(np.where(finished, np.log(runs[column].where(finished, 1.0)), inf), index=runs.index)
+    values = runs[column].astype(float)
+    finished = (runs["outcome"] == "finished") & np.isfinite(values)
+    return pd.Series(np.log(values.where(finished, inf)), index=runs.index)
 
 
 def by_variant(runs: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ from math import inf, isfinite, nan
 import numpy as np
 import pandas as pd
 
+from divergan.evidence import log_fid
 from divergan.statistics import Interval, Result
 
 REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
@@ -34,9 +35,7 @@ class Evidence:
 
     def log_fids(self, variant: str) -> dict[int, float]:
         table = self.table(variant)
-        finished = (table["outcome"] == "finished") & np.isfinite(table["fid"].astype(float))
-        values = np.log(table["fid"].astype(float).where(finished, inf))
-        return dict(sorted(zip(table["seed"].astype(int), values.astype(float), strict=True)))
+        return dict(sorted(zip(table["seed"].astype(int), log_fid(table), strict=True)))
 
     def weights(self, variant: str) -> dict[int, str]:
         """Checksum by seed, of the runs that kept weights."""
