@@ -107,6 +107,14 @@ def test_everything_is_made_and_then_there_is_nothing_to_do(fresh):
     assert "Nothing to be done" in fresh.snakemake()
 
 
+def test_a_fault_in_the_claims_is_told_before_anything_is_made(project):
+    shutil.rmtree(project.folder / "results")
+    project.edit("claims.yaml", "id: kl-above-bce\n", "id: kl-above-bce\n    directoin: higher\n")
+    output = project.snakemake("--dry-run", ok=False)
+    assert re.search(r"claims\.yaml, line \d+: .*directoin = 'higher': is not a parameter; did you mean", output)
+    assert "Traceback" not in output
+
+
 def test_a_copy_without_snakemakes_metadata_has_nothing_to_do(project):
     assert not (project.folder / ".snakemake").exists()
     assert "Nothing to be done" in project.snakemake()

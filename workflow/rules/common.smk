@@ -5,9 +5,9 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from divergan import provenance
+from divergan import claims, provenance
 from divergan.errors import DivergaNError
-from divergan.plan import FOLDERS, Plan
+from divergan.plan import CLAIMS, FOLDERS, Plan
 
 if unknown := set(config) - {"params"}:
     raise WorkflowError(
@@ -19,6 +19,7 @@ PARAMS = config.get("params", "params.yaml")
 try:
     PLAN = Plan(Path(PARAMS))
     STEPS = {step.folder: step for step in PLAN.steps}
+    claims.read(CLAIMS)  # a fault in it is told before anything is trained
 except DivergaNError as error:
     raise WorkflowError(str(error))
 

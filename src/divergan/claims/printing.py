@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from divergan import store
+from divergan.claims.schema import read
 from divergan.claims.wording import evidence
 from divergan.errors import DivergaNError
-from divergan.plan import Plan
+from divergan.plan import CLAIMS, Plan
 
 COLOURS = {
     "reproduced": "green",
@@ -29,6 +30,7 @@ def print_claims(root: Path, plan: Plan) -> None:
     """A table of all claims, a section a family, and a count of the verdicts; DivergaNError before `compare`."""
     import pandas as pd
 
+    read(root / CLAIMS)  # a fault in it is what a person would want to hear of first
     file = store.place(root, plan.of("compare")[0]) / "claims.csv"
     if not file.is_file():
         raise DivergaNError(
