@@ -39,6 +39,19 @@ def test_a_run_that_did_not_finish_or_has_no_value_is_worse_than_any():
     assert evidence.log_fid(table).tolist() == pytest.approx([1.0, inf, inf, inf])
 
 
+def test_a_variant_with_a_failed_run_ranks_last_and_its_failures_have_an_interval():
+    def fid(objective, _loss, _regulariser, seed):
+        return None if objective == "bce" and seed == 3 else 10.0 * (1 + place(objective)) + seed / 10
+
+    table = evidence.ranks_table(runs(fid)).set_index("variant")
+    bce, kl = table.loc["bce.alternative_none"], table.loc["kl.alternative_none"]
+    assert (bce["rank"], kl["rank"]) == (4, 1)  # its other runs are the lowest of all
+    assert bce["low"] == 1  # a table drawn without the failed run puts it first
+    assert (bce["failed"], bce["runs"], kl["failed"]) == (1, 5, 0)
+    # Clopper-Pearson of 0 of 5 has the closed form 1 - 0.025^(1/5)
+    assert kl["failed_high"] == pytest.approx(1 - 0.025 ** (1 / 5))
+
+
 def test_one_run_is_enough_where_seeds_do_not_matter_and_a_coin_where_only_they_do():
     clear = evidence.one_run_table(runs(lambda o, _l, _r, s: 10.0 ** (1 + place(o)) * (1 + 0.01 * s)))
     assert (clear[["pair", "best", "order"]] == 1).all().all()

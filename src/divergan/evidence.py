@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from divergan.comparison import SEEDS_TO_JUDGE, family
-from divergan.statistics import mean_interval, one_run, variance_shares
+from divergan.statistics import mean_interval, one_run, proportion_interval, ranks, variance_shares
 
 COUNTS = (1, 2, 3, 5, 10, 20)  # seeds a variant, of the tables whose reliability is asked for
 DRAWS = 4000
@@ -33,6 +33,21 @@ def by_variant(runs: pd.DataFrame) -> dict[str, np.ndarray]:
     """variant -> log FID of its runs, in the order of their seeds."""
     table = runs.assign(log_fid=log_fid(runs)).sort_values("seed", kind="stable")
     return {str(variant): own["log_fid"].to_numpy() for variant, own in table.groupby("variant", sort=False)}
+
+
+def ranks_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """arm, variant, rank, low, high: the rank in its arm by mean log FID, a failed run worst, with its 95 % interval;
+    runs, failed, failed_low, failed_high: the probability that a run fails, with Clopper and Pearson's interval.
+    """
+    rows = []
+    for arm, own in runs.groupby("arm", sort=False):
+        values = by_variant(own)
+        for variant, rank, low, high in ranks(values, draws=DRAWS, seed=0):
+            n, failed = len(values[variant]), int(np.isinf(values[variant]).sum())
+            failed_low, failed_high = proportion_interval(failed, n)
+            rows.append({"arm": arm, "variant": variant, "rank": rank, "low": low, "high": high, "runs": n,
+                         "failed": failed, "failed_low": failed_low, "failed_high": failed_high})  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def one_run_table(runs: pd.DataFrame) -> pd.DataFrame:

@@ -54,13 +54,14 @@ def study_tables(job: Job) -> Tables:
 
 
 def shown_samples(job: Job) -> dict[str, Any]:
-    """The first samples of every run, on the same latents for equal seeds, and real digits."""
+    """The first samples of every run, on the same latents for equal seeds, and real images of the study's reference."""
     samples = {
         step.input("train").key: pictures(load_images(place(job.root, step) / SAMPLES))
         for step in job.step.inputs_of("sample")
     }
     data = job.step.inputs_of("train")[0].input("data")
-    return samples | {"real": pictures(load_splits(place(job.root, data) / SPLITS)["evaluation.images"])}
+    reference = job.step.input("compare").settings["reference"]
+    return samples | {"real": pictures(load_splits(place(job.root, data) / SPLITS)[f"{reference}.images"])}
 
 
 def pictures(images: Any) -> Any:

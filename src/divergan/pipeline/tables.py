@@ -56,6 +56,7 @@ def compare(job: Job) -> dict[str, Any]:
                         checksums=generator_checksums(job), **measured),
         "feature_fids": fids,
         "agreement": evidence.agreement_table(fids),
+        "ranks": evidence.ranks_table(runs),
         "one_run": evidence.one_run_table(runs),
         "variance": evidence.variance_table(runs),
         "ablation": evidence.ablation_table(runs),

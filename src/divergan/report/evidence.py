@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from divergan.claims.findings import VERDICTS
 from divergan.claims.judging import ALPHA
 from divergan.claims.wording import evidence
 from divergan.figures import Tables
@@ -14,7 +15,6 @@ from divergan.figures.ablation import failed
 from divergan.report.wording import NONE, source, text
 from divergan.statistics import seeds_needed
 
-VERDICTS = ("reproduced", "not reproduced", "undecided", "not comparable", "could not have been measured")
 WORDS = {"arm": "", "direction": "", "reason": "", "method": ""}  # columns whose empty cells a CSV file reads as NaN
 
 
