@@ -78,7 +78,7 @@ def refusal(told: Told, code: int = 2) -> str:
         ("explain data", "data is no result: it has no recipe.json and run.json; `divergan where KEY` finds one"),
         ("explain none", "none is no result"),
         (f"sample {RUN} --n 4 --out a.jpg", "--out a.jpg: expected a name that ends in .png"),
-        ("sample bce.stabilised-s0 --n 4", "bce.stabilised-s0 is not trained yet"),
+        ("sample bce.stabilised-s0 --n 4", "bce.stabilised-s0 is not made yet"),
         (f"sample {RUN}", "plans no sample 'kl.stabilised-s0'; it plans bce.stabilised-s0.prior"),
         ("sample bce.stabilised-s0.prior", "needs results/smoke/runs/bce.stabilised-s0-"),
         ("evaluate real", "run `divergan features digits` first"),

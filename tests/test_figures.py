@@ -21,13 +21,15 @@ from divergan.figures.divergences import curve
 from divergan.figures.style import colours, mosaic
 from divergan.objectives import OBJECTIVES
 from drawing import drawn, texts
+from synthetic_samplers import with_samplers
 from synthetic_tables import tables
 
 PRINT_HASHES = """
 import hashlib
+from synthetic_samplers import with_samplers
 from synthetic_tables import tables
 from divergan.figures import drawable, render
-study = tables(seeds=1, judged=True)
+study = with_samplers(tables(seeds=1, judged=True))
 for figure in drawable(study):
     print(figure.name, hashlib.sha256(render(figure, study)).hexdigest())
 """
@@ -40,11 +42,11 @@ def small():
 
 @pytest.fixture(scope="module")
 def large():
-    return tables(arms=("released", "stabilised"), seeds=5, failing=True, judged=True)
+    return with_samplers(tables(arms=("released", "stabilised"), seeds=5, failing=True, judged=True), stuck=True)
 
 
 def test_figures_are_the_same_bytes_in_another_process():
-    study = tables(seeds=1, judged=True)
+    study = with_samplers(tables(seeds=1, judged=True))
     here = Path(__file__).parent
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), *sys.path]), "PYTHONHASHSEED": "77"}
     command = [sys.executable, "-c", PRINT_HASHES]

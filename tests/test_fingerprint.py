@@ -111,7 +111,7 @@ SAME = {
     "a module imported": ("training.py", "import copy\n", "import copy\nimport json\n"),
     "tracking": ("tracking.py", "def ", "def added():\n    return 2\n\n\ndef "),
     "progress": ("progress.py", "LINES = 10", "LINES = 20"),
-    "a limit on parameters": ("params.py", "ge=2", "ge=1"),
+    "a limit on parameters": ("params/training.py", "ge=2", "ge=1"),
     "where results lie": ("store.py", 'RECIPE = "recipe.json"', 'RECIPE = "made_from.json"'),
 }
 
@@ -137,7 +137,7 @@ OTHER = {
     "the base class": ("objectives/declaration.py", "self.activation(v_fake).mean()", "self.activation(v_fake).sum()"),
     "the builder": ("networks/mlp.py", "(latent, *hidden)\n    layers = [layer", "(9, *hidden)\n    layers = [layer"),
     "a constant of the builder": ("networks/mlp.py", "SLOPE = 0.2", "SLOPE = 0.1"),
-    "the sampler": ("samplers.py", "    network.eval()\n", ""),
+    "the sampler": ("samplers/prior.py", "    network.eval()\n", ""),
     "a default": ("training.py", "step: int = 0", "step: int = 1"),
     "a keyword": ("training.py", "set_to_none=True)\n    (loss", "set_to_none=False)\n    (loss"),
     "an added line": ("training.py", "COLLAPSED_SPREAD = 0.01", "COLLAPSED_SPREAD = 0.01\nCOLLAPSED_SPREAD += 1"),
@@ -206,7 +206,8 @@ def test_training_reaches_its_step_its_objective_its_network_and_no_edge():
         *("training:update_average", "training:DataOrder", "training:history_row", "data.splits:to_network"),
         *("objectives.f_divergences:KL", "objectives.declaration:FDivergence", "objectives.declaration:Objective"),
         *("networks.mlp:mlp_generator", "networks.mlp:mlp_critic", "networks.mlp:SLOPE", "randomness:derived_seed"),
-        *("samplers:prior", "data.splits:to_uint8", "pipeline.files:save_tensors"),
+        *("samplers.prior:decode", "samplers.declaration:latents", "data.splits:to_uint8"),
+        *("training:training_step", "pipeline.files:save_tensors"),
     }
     assert needed <= found
     modules = {place.split(":")[0] for place in found}

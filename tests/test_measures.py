@@ -15,7 +15,7 @@ from divergan.plan import REAL, Plan, Step
 from divergan.store import place
 from tiny_study import SMALL, project
 
-TUNING = ("  sampler: prior", "  sampler: prior\n  reference: tuning")
+TUNING = ("\nevaluation:\n", "\nevaluation:\n  reference: tuning\n")
 FEW = ("samples: 200 ", "samples: 100 ")  # as many as the tuning split has
 
 

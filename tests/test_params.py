@@ -85,7 +85,6 @@ WRONG = {
     ),
     "critic": ("critic: {name: mlp,", "critic: {name: resnet,", "training.critic.name = 'resnet'", "known are mlp"),
     "data set": ("name: embedded", "name: cifar", "data.name = 'cifar'", "known are embedded, mnist"),
-    "sampler": ("sampler: prior", "sampler: pior", "evaluation.sampler = 'pior'", "did you mean 'prior'?"),
     "feature set": ("name: digits", "name: incepton", "features.name = 'incepton'", "did you mean 'inception'?"),
     "seeds twice": ("seeds: [0, 1]", "seeds: [0, 1, 0]", "seeds = [0, 1, 0]", "0 stands there twice"),
     "no seed": ("seeds: [0, 1]", "seeds: []", "seeds = []", "at least 1 item"),
@@ -353,7 +352,7 @@ seeds: [7]
 training: {steps: 40}
 arms:
   only: {label: Only, variants: {kl: {objective: kl}}}
-evaluation: {sampler: prior, reference: tuning}
+evaluation: {reference: tuning}
 """
 
 

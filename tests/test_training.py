@@ -23,7 +23,7 @@ from divergan.params import Training
 from divergan.pipeline.files import HISTORY_COLUMNS, load_history
 from divergan.plan import Step
 from divergan.randomness import generator
-from divergan.samplers import prior
+from divergan.samplers import decode, latents
 from divergan.training import DataOrder, Record, checkpoint_steps
 from tiny_study import SMALL, divergan, environment, project
 from tiny_training import Keeper, begun, digest, images, outcome, ran, settings, trained
@@ -306,7 +306,7 @@ def test_checkpoint_samples_are_the_averages_on_the_same_latents():
     chosen = settings(ema_decay=0.5)
     players, _, keeper = ran(chosen)
     rng = generator(0, "checkpoint samples")
-    assert torch.equal(keeper.samples[12], prior(players.average, 6, 3, rng))
+    assert torch.equal(keeper.samples[12], decode(players.average, latents(6, 3, rng)))
     frozen = ran(settings(learning_rate=1e-30))[2].samples
     assert torch.equal(frozen[0], frozen[12])
 
@@ -362,9 +362,8 @@ def redrawn(folder: Path, step: Step) -> torch.Tensor:
     chosen = Training.model_validate(step.settings["training"])
     network = GENERATORS[chosen.generator.name].build(chosen.latent, chosen.generator.hidden, (1, 28, 28))
     network.load_state_dict(load_file(folder / "generator.safetensors"))
-    return prior(
-        network, chosen.checkpoint_samples, chosen.latent, generator(step.settings["seed"], "checkpoint samples")
-    )
+    rng = generator(step.settings["seed"], "checkpoint samples")
+    return decode(network, latents(chosen.checkpoint_samples, chosen.latent, rng))
 
 
 def samples_at(folder: Path, step: int) -> torch.Tensor:
@@ -381,7 +380,7 @@ def test_a_finished_run_leaves_its_last_weights_and_nothing_to_resume(root):
     names = {p.name for p in folder.iterdir()}
     assert names == {
         *("run.json", "recipe.json", "timing.json", "timing.csv", "history.parquet"),
-        *("generator.safetensors", "critic.safetensors", "checkpoints"),
+        *("generator.safetensors", "critic.safetensors", "players.safetensors", "checkpoints"),
     }
     assert len(list((folder / "checkpoints").glob("*.png"))) == 4
 

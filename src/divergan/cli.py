@@ -68,22 +68,34 @@ def train(key: Key, params: Params = PARAMS, threads: int | None = None) -> None
 
 
 @app.command(rich_help_panel=PIPELINE)
+def reweight(key: Key, params: Params = PARAMS, threads: int | None = None) -> None:
+    """Learn importance weights on the latent space: divergan reweight bce.stabilised-s0.learned"""
+    make("reweight", key, params, threads)
+
+
+@app.command(rich_help_panel=PIPELINE)
+def oracle(key: Key, params: Params = PARAMS, threads: int | None = None) -> None:
+    """Re-weight a target of the plane, where the right weights are known: divergan oracle grid"""
+    make("oracle", key, params, threads)
+
+
+@app.command(rich_help_panel=PIPELINE)
 def sample(
-    key: Annotated[str, typer.Argument(help="A sample set of the plan, or with --n a training run.")],
+    key: Annotated[str, typer.Argument(help="A sample step of the plan, or with --n a training run.")],
     params: Params = PARAMS,
     threads: int | None = None,
     n: Annotated[int | None, typer.Option(min=1, help="Draw so many images from a trained run into --out.")] = None,
     out: Annotated[Path | None, typer.Option(help=".png (a grid) or .npz; default <run>.png.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the latents, with --n.")] = 0,
+    sampler: Annotated[str, typer.Option(help="With --n: prior, or one of the run's `sampling`.")] = "prior",
 ) -> None:
-    """Draw from a trained generator: divergan sample kl.stabilised-s0 --n 64 --out kl.png"""
+    """Draw from a trained generator: divergan sample bce.stabilised-s0 --n 64 --sampler latent_rs --out bce.png"""
     if n is None:
         make("sample", key, params, threads)
         return
     from divergan import looking
 
-    run = Plan(params).step("train", key)
-    print(looking.draw_to_file(ROOT, run, n, seed, out or Path(f"{run.key}.png")))
+    print(looking.draw_to_file(ROOT, Plan(params), key, sampler, n, seed, out))
 
 
 @app.command(rich_help_panel=PIPELINE)

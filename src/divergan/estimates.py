@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import prod
 
+from divergan import flops
+from divergan.params import Training, Weights
 from divergan.plan import Step
 
 FLOPS_PER_SECOND = 60e9  # float32 matrix products of one core of a 2024 server CPU; see benchmarks/
@@ -12,6 +13,7 @@ START_SECONDS = 5.0  # Python, torch and MLflow come up
 OTHER_SECONDS = {
     "data": 3.0,
     "features": 20.0,
+    "oracle": 60.0,
     "sample": 3.0,
     "evaluate": 8.0,
     "compare": 3.0,
@@ -22,25 +24,18 @@ OTHER_SECONDS = {
 
 def core_seconds(step: Step) -> float:
     """An estimate, to be read as an order of magnitude."""
-    if step.verb != "train":
-        return START_SECONDS + OTHER_SECONDS[step.verb]
-    return START_SECONDS + training_flops(step) / FLOPS_PER_SECOND
+    if step.verb in ("train", "reweight"):
+        return START_SECONDS + training_flops(step) / FLOPS_PER_SECOND
+    return START_SECONDS + OTHER_SECONDS[step.verb] * max(1, len(step.settings.get("samplers", ())) / 4)
 
 
 def training_flops(step: Step) -> float:
-    """Floating-point operations of a training run's matrix products.
-
-    A forward pass costs 2 operations a weight and image, as does each of its two gradients (weights, inputs). The
-    critic step runs the critic forward and backward on two batches and the generator forward on one; the generator
-    step runs both forward and backward on one, without the critic's weight gradients.
-    """
-    t = step.settings["training"]
-    pixels = prod(step.input("data").settings["declared"]["shape"])
-    g = weights([t["latent"], *t["generator"]["hidden"], pixels])
-    d = weights([pixels, *t["critic"]["hidden"], 1])
-    critic_step, generator_step = 2 * 3 * d + g, 3 * g + 2 * d
-    return 2 * t["batch"] * t["steps"] * (t["n_critic"] * critic_step + generator_step)
-
-
-def weights(sizes: list[int]) -> int:
-    return sum(a * b for a, b in pairwise(sizes))
+    """Floating-point operations of a training, or of a re-weighting."""
+    run = step.input("train") if step.inputs_of("train") else step  # the run that is re-weighted, or trained on
+    training = Training.model_validate(run.settings["training"])
+    pixels = prod(run.input("data").settings["declared"]["shape"])
+    if step.verb == "reweight":
+        weights = Weights.model_validate(step.settings["weights"])
+        return weights.steps * flops.reweighting_step(weights, training, pixels)
+    before = training.steps if run is not step else 0
+    return (step.settings["training"]["steps"] - before) * flops.training_step(training, pixels)

@@ -29,7 +29,7 @@ EDGES = frozenset(
     )
 )
 # A registry leads to every entry; a recipe names the entries that it uses instead, so that a new one changes nothing.
-REGISTRIES = frozenset({"OBJECTIVES", "GENERATORS", "CRITICS", "SAMPLERS", "DATASETS", "FEATURE_SETS"})
+REGISTRIES = frozenset({"OBJECTIVES", "GENERATORS", "CRITICS", "SAMPLERS", "DATASETS", "FEATURE_SETS", "TARGETS"})
 IGNORED_FIELDS = frozenset({"ctx", "type_comment", "kind", "returns", "type_params"})
 
 Place = tuple[str, str]  # (module, name of a top-level definition)
@@ -87,7 +87,7 @@ def place_of(declaration: object, package: str) -> str:
 
 def resolved(module: str, name: str) -> Place | None:
     """Where `name` of `module` is defined, through re-exports; None for what is not ours or no definition."""
-    if module in EDGES or not source(module):
+    if is_edge(module) or not source(module):
         return None
     known = load(module)
     if name in known.definitions:
@@ -95,6 +95,11 @@ def resolved(module: str, name: str) -> Place | None:
     if name in known.imports and known.imports[name][1] is not None:
         return resolved(known.imports[name][0], str(known.imports[name][1]))
     return None
+
+
+def is_edge(module: str) -> bool:
+    """Whether a module, or a package that it lies in, is one of the edges."""
+    return any(module == edge or module.startswith(f"{edge}.") for edge in EDGES)
 
 
 def named(module: str, nodes: list[ast.stmt]) -> Iterator[Place]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from divergan import provenance, store, tracking
 from divergan.errors import DivergaNError
-from divergan.plan import REAL, Plan, Step
+from divergan.plan import PRIOR, REAL, Plan, Step
 
 if TYPE_CHECKING:
     from divergan.tracking import Live
 
-TRACKED = ("train", "evaluate")
+TRACKED = ("train", "reweight", "evaluate")
 
 
 def make(root: Path, step: Step, device: str, threads: int) -> str:
@@ -61,15 +61,18 @@ def outcome(folder: Path) -> str:
 
 
 def described(step: Step, commit: str | None) -> dict[str, Any]:
-    """How MLflow names and tags a training or an evaluation."""
+    """How MLflow names and tags a training, a re-weighting or an evaluation."""
     run = step if step.verb == "train" else next(iter(step.inputs_of("train")), None)
     params = dict(step.settings)
     tags: dict[str, Any] = {"commit": commit, "recipe": step.hash[:8]}
     if run is not None:
-        variant, arm = run.key.rsplit("-s", 1)[0], run.key.rsplit("-s", 1)[0].split(".")[1]
-        params = {**run.settings["training"], "seed": run.settings["seed"], "threads": run.settings["threads"]}
-        tags |= {"variant": variant, "arm": arm, "seed": run.settings["seed"], "objective": params["objective"]}
-    name = step.key if step.verb == "train" else f"{run.key if run else 'real images'} evaluation"
+        training, variant = run.settings["training"], run.key.rsplit("-s", 1)[0]
+        own = step.settings["weights"] if step.verb == "reweight" else training
+        params = {**own, "seed": run.settings["seed"], "threads": run.settings["threads"]}
+        tags |= {"variant": variant, "arm": variant.split(".")[1], "seed": run.settings["seed"]}
+        tags |= {"objective": training["objective"]}
+    ended = step.input("sample").key if run and step.verb == "evaluate" else "real images"
+    name = f"{ended.removesuffix('.' + PRIOR)} evaluation" if step.verb == "evaluate" else step.key
     return {
         "experiment": step.study, "name": name, "recipe": step.hash, "kind": step.verb, "params": params, "tags": tags,
     }  # fmt: skip
@@ -94,13 +97,11 @@ def finished(root: Path, step: Step) -> dict[str, Any]:
 
     folder = store.place(root, step)
     artifacts = [folder / store.RECIPE, folder / store.RUN]
-    if step.verb == "train":
-        history = load_history(folder)
-        pictures = [(path, path.name) for path in sorted((folder / "checkpoints").glob("*.png"))]
-    else:
-        history = load_curves(folder, step)
-        samples = [] if step.key == REAL else [(store.place(root, step.input("sample")) / "grid.png", "samples.png")]
-        pictures = [(path, name) for path, name in samples if path.is_file()]
+    history = load_curves(folder, step) if step.verb == "evaluate" else load_history(folder)
+    pictures = [(path, path.name) for path in sorted((folder / "checkpoints").glob("*.png"))]
+    if step.verb == "evaluate" and step.key != REAL:
+        samples = store.place(root, step.input("sample")) / f"{PRIOR}.png"
+        pictures = [(samples, "samples.png")] if samples.is_file() else []
     return {"history": history, "pictures": pictures, "artifacts": artifacts, "outcome": outcome(folder)}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from divergan import store
 from divergan.errors import DivergaNError
 from divergan.estimates import core_seconds
 from divergan.params import leaves
-from divergan.plan import FOLDERS, Plan, Step, UnknownKey
+from divergan.plan import FOLDERS, PRIOR, Plan, Step, UnknownKey
 
 MADE, SHELVED, MISSING = "made", "in the store", "to make"
 
@@ -49,8 +48,10 @@ def print_plan(root: Path, plan: Plan) -> None:
         box=SIMPLE,
     )
     total = 0.0
-    for (verb, name), group in groupby(plan.steps, key=lambda step: (step.verb, without_seed(step.key))):
-        steps = list(group)
+    groups: dict[tuple[str, str], list[Step]] = {}
+    for step in plan.steps:
+        groups.setdefault((step.verb, without_seed(step.key)), []).append(step)
+    for (verb, name), steps in groups.items():
         states = [state(root, step) for step in steps]
         missing = [step for step, found in zip(steps, states, strict=True) if found == MISSING]
         seconds = sum(core_seconds(step) for step in missing)
@@ -167,24 +168,40 @@ def prune(root: Path, agreed: Callable[[str], bool]) -> None:
             shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
 
 
-def draw_to_file(root: Path, run: Step, count: int, seed: int, out: Path) -> str:
-    """Draw `count` images from a trained run into a PNG grid or an .npz with `images` uint8 (n, C, H, W)."""
+def draw_to_file(root: Path, plan: Plan, key: str, sampler: str, count: int, seed: int, out: Path | None) -> str:
+    """Draw `count` images of a trained run into a PNG grid or an .npz with `images` uint8 (n, C, H, W)."""
     import numpy as np
 
     from divergan import pipeline
     from divergan.pipeline.files import save_grid
-    from divergan.randomness import generator
 
+    run = plan.step("train", key)
+    out = out or Path(f"{run.key}.png" if sampler == PRIOR else f"{run.key}.{sampler}.png")
     if out.suffix not in (".png", ".npz"):
         raise DivergaNError(f"--out {out}: expected a name that ends in .png (a grid) or .npz (an array)")
-    if not store.exists(root, run):
-        raise DivergaNError(
-            f"{run.key} is not trained yet: {store.place(root, run)} is missing; make it with `snakemake train`"
-        )
-    images = pipeline.draw(store.place(root, run), run, "cpu", "prior", count, generator(seed, "drawn by hand"))
+    step = drawing_step(plan, run, sampler)
+    if missing := [needed for needed in step.inputs if not store.exists(root, needed)]:
+        verb, path = missing[0].verb, store.place(root, missing[0])
+        raise DivergaNError(f"{missing[0].key} is not made yet: {path} is missing; make it with `snakemake {verb}`")
+    model = pipeline.model_of(root, step, sampler, "cpu")
+    images = pipeline.draw(model, step, sampler, count, seed, "drawn by hand").images
     if out.suffix == ".png":
         save_grid(out, images)
     else:
         with store.written(out) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, images=images.numpy())
-    return f"{out}: {count} images from {run.key}"
+    how = "" if sampler == PRIOR else f" by {sampler}, {model.cost.acceptance:.1%} of its proposals accepted"
+    return f"{out}: {count} images from {run.key}{how}"
+
+
+def drawing_step(plan: Plan, run: Step, sampler: str) -> Step:
+    """The sample step of a run that holds this sampler with its settings."""
+    if sampler == PRIOR:
+        return plan.step("sample", f"{run.key}.{PRIOR}")
+    names = plan.study.sampling_of(run.key.rsplit("-s", 1)[0])
+    if sampler not in names:
+        listed = ", ".join((PRIOR, *names))
+        raise DivergaNError(
+            f"{plan.file} does not sample {run.key} by {sampler!r}, but by {listed}: add it to the variant's `sampling`"
+        )
+    return plan.step("sample", f"{run.key}.sampling")

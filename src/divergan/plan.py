@@ -11,16 +11,18 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
-from divergan import params
+from divergan import flops, params
 from divergan.data import DataSet, data_set
 from divergan.errors import DivergaNError
 from divergan.features import FEATURE_SETS
 from divergan.fingerprint import fingerprint, place_of
 from divergan.networks import CRITICS, GENERATORS
 from divergan.objectives import AS_PUBLISHED, OBJECTIVES
+from divergan.planar import TARGETS
 from divergan.samplers import SAMPLERS
 
 PUBLISHED = Path("data/published.csv")
@@ -30,12 +32,15 @@ FOLDERS = {  # verb -> the folder of its results, in pipeline order
     "data": "data",
     "features": "features",
     "train": "runs",
+    "reweight": "weights",
+    "oracle": "oracles",
     "sample": "samples",
     "evaluate": "evaluations",
     "compare": "comparison",
     "figures": "figures",
     "report": "report",
 }
+PRIOR = "prior"  # the sampler of every run's first sample set, which the others are compared with
 REAL = "real"  # the key under which real training images are evaluated, for floors and ceilings
 
 
@@ -79,10 +84,8 @@ class Step:
         return [step for step in self.inputs if step.verb == verb]
 
     def input(self, verb: str) -> Step:
-        """The only input of a verb; of several feature sets the reference, which comes first."""
-        step, *others = self.inputs_of(verb)
-        assert not others or verb == "features", f"{self.key} has several inputs of {verb}"
-        return step
+        """The first input of a verb: of several feature sets the reference, of several runs the one that is sampled."""
+        return self.inputs_of(verb)[0]
 
 
 class Plan:
@@ -99,10 +102,12 @@ class Plan:
         sampled = [self._sample(run) for run in trained]
         evaluated = [self._evaluate(s.key, (s, run)) for s, run in zip(sampled, trained, strict=True)]
         evaluated.append(self._evaluate(REAL, ()))
-        compared = self._compare((*evaluated, *trained))
-        drawn = self._figures((compared, *trained, *sampled))
-        report = self._report((compared, drawn, *evaluated, *trained, *sampled))
-        return [self._data, *self._features, *trained, *sampled, *evaluated, compared, drawn, report]
+        chapter = self._reweighting(trained)
+        compared = self._compare((*evaluated, *trained, *chapter))
+        drawn = self._figures((compared, *trained, *sampled, *chapter))
+        report = self._report((compared, drawn, *evaluated, *trained, *sampled, *chapter))
+        last = [compared, drawn, report]
+        return [self._data, *self._features, *trained, *chapter, *sampled, *evaluated, *last]
 
     def of(self, verb: str) -> list[Step]:
         return [step for step in self.steps if step.verb == verb]
@@ -149,15 +154,66 @@ class Plan:
         )
         return self._step("train", f"{variant}-s{seed}", settings, (self._data,), *used)
 
-    def _sample(self, run: Step) -> Step:
-        evaluation = self.study.evaluation
-        settings = {"sampler": evaluation.sampler, "samples": self.study.samples, "seed": run.settings["seed"]}
-        used = (*run.declarations, place_of(SAMPLERS[evaluation.sampler], "samplers"))
-        return self._step("sample", f"{run.key}.{evaluation.sampler}", settings, (run,), *used)
+    def _reweighting(self, trained: list[Step]) -> list[Step]:
+        """The chapter: weights, generators trained on, their sample sets and evaluations, and the known answers."""
+        chapter = self.study.reweighting
+        if chapter is None:
+            return []
+        steps = [self._oracle(target) for target in (chapter.oracle.targets if chapter.oracle else ())]
+        for run in trained:
+            if names := self.study.sampling_of(run.key.rsplit("-s", 1)[0]):
+                steps += self._resampled(run, chapter, names)
+        return steps
 
-    def _evaluate(self, key: str, inputs: tuple[Step, ...]) -> Step:
+    def _resampled(self, run: Step, chapter: params.Reweighting, names: list[str]) -> list[Step]:
+        """What the samplers `names` of one run need, one step with their sample sets, one with their evaluation."""
+        entries = {name: chapter.sampler_of(name) for name in names}
+        needing = {need: {own.weights: None for sampler, own in entries.values() if need in sampler.needs}
+                   for need in ("weights", "trained_on")}  # fmt: skip
+        weighted = [self._reweight(run, chapter, name) for name in needing["weights"]]
+        onward = [self._train_on(run, chapter, name) for name in needing["trained_on"]]
+        settings = {
+            "samplers": {name: {"sampler": s.name} | own.model_dump() for name, (s, own) in entries.items()},
+            "samples": self.study.samples,
+            "seed": run.settings["seed"],
+            "threads": self.study.threads,
+        } | chapter.model_dump(include={"calibration", "pilot", "most_draws"})
+        used = [place_of(sampler, "samplers") for sampler, _ in entries.values()]
+        inputs = (run, *weighted, *onward, self._data)
+        sets = self._step("sample", f"{run.key}.sampling", settings, inputs, *run.declarations, *used)
+        return [*weighted, *onward, sets, self._evaluate(sets.key, (sets, run), self._features[:1])]
+
+    def _reweight(self, run: Step, chapter: params.Reweighting, name: str) -> Step:
+        weights = chapter.weights_of(name).model_dump(exclude={"label"})
+        settings = {"weights": weights, "seed": run.settings["seed"], "threads": self.study.threads}
+        return self._step("reweight", f"{run.key}.{name}", settings, (run, self._data), *run.declarations)
+
+    def _train_on(self, run: Step, chapter: params.Reweighting, name: str) -> Step:
+        """The run, trained on for the arithmetic that these weights take."""
+        training = params.Training.model_validate(run.settings["training"])
+        pixels = prod(self._data.settings["declared"]["shape"])
+        steps = training.steps + flops.equal_steps(chapter.weights_of(name), training, pixels)
+        settings = run.settings | {"training": run.settings["training"] | {"steps": steps, "checkpoints": 1}}
+        return self._step("train", f"{run.key}.as_long_as.{name}", settings, (self._data, run), *run.declarations)
+
+    def _oracle(self, target: str) -> Step:
+        chapter = self.study.reweighting
+        assert chapter is not None and chapter.oracle is not None
+        weights = {
+            name: chapter.oracle_weights_of(name).model_dump(exclude={"label"}) for name in chapter.oracle.weights
+        }
+        settings = chapter.oracle.model_dump(include={"seeds", "samples"}) | {"weights": weights}
+        declared = place_of(TARGETS[target], "planar")
+        return self._step("oracle", target, settings | {"threads": self.study.threads}, (), declared)
+
+    def _sample(self, run: Step) -> Step:
+        settings = {"samples": self.study.samples, "seed": run.settings["seed"]}
+        used = place_of(SAMPLERS[PRIOR], "samplers")
+        return self._step("sample", f"{run.key}.{PRIOR}", settings, (run,), *run.declarations, used)
+
+    def _evaluate(self, key: str, inputs: tuple[Step, ...], features: list[Step] | None = None) -> Step:
         settings = {"samples": self.study.samples, "reference": self.study.evaluation.reference}
-        return self._step("evaluate", key, settings, (self._data, *self._features, *inputs))
+        return self._step("evaluate", key, settings, (self._data, *(features or self._features), *inputs))
 
     def _compare(self, inputs: tuple[Step, ...]) -> Step:
         study = self.study
@@ -167,6 +223,8 @@ class Plan:
             "features": study.features.name,
             "samples": study.samples,
             "reference": study.evaluation.reference,
+            "samplers": sampler_facts(study),
+            "weights": weights_labels(study),
             "published": file_sha256(PUBLISHED),
             "claims": file_sha256(CLAIMS),
         }
@@ -226,6 +284,21 @@ def variant_facts(study: params.Study, key: str, training: params.Training) -> d
         "overlapping": training.images == "all",
         "training_images": study.training_images(training),
     }
+
+
+def sampler_facts(study: params.Study) -> dict[str, dict[str, str]]:
+    """What tables print of a sampler's entry beside its numbers."""
+    facts = {PRIOR: {"sampler_label": SAMPLERS[PRIOR].label, "method": PRIOR, "weights": ""}}
+    chapter = study.reweighting
+    for name, (sampler, own) in {n: chapter.sampler_of(n) for n in chapter.samplers}.items() if chapter else ():
+        label, weights = sampler.described(own), getattr(own, "weights", "")
+        facts[name] = {"sampler_label": label, "method": sampler.name, "weights": weights}
+    return facts
+
+
+def weights_labels(study: params.Study) -> dict[str, str]:
+    chapter = study.reweighting
+    return {name: chapter.weights_of(name).label or name for name in chapter.weights} if chapter else {}
 
 
 def reference_weights(study: params.Study) -> dict[str, str] | None:

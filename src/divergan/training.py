@@ -12,7 +12,7 @@ from divergan.lazy import lazy
 from divergan.networks import Critic, Generator
 from divergan.objectives import Objective
 from divergan.randomness import derived_seed, generator
-from divergan.samplers import prior
+from divergan.samplers import decode, latents
 
 if TYPE_CHECKING:
     import torch
@@ -124,7 +124,6 @@ def train(
     A run that meets NaN or Inf ends there with `record.diverged_at`; its last checkpoint is then what it had.
     """
     order = DataOrder(len(images), settings.batch, seed, images.device)
-    generator_loss = objective.generator_loss(settings.generator_loss)
     checkpoints = checkpoint_steps(settings)
     data_spread = spread(images)
     losses: list[torch.Tensor] = []  # since the last row of the history, still on the device
@@ -132,14 +131,8 @@ def train(
         take_checkpoint(settings, players, record, seed, data_spread, observer)
 
     while players.step < settings.steps:
-        # The critic sees n_critic fresh batches, then the generator moves once.
-        for _ in range(settings.n_critic):
-            real = to_network(images[order.next(players)])
-            critic_loss, v_real, v_fake = critic_step(settings, objective, players, real)
-        loss = generator_step(settings, generator_loss, players)
-        update_average(settings, players)
+        critic_loss, loss, v_real, v_fake = training_step(settings, objective, players, images, order)
         losses.append(torch.stack((critic_loss, loss)))
-        players.step += 1
 
         # Losses are read back every so often only, for a GPU must wait for that.
         if players.step % settings.history_every == 0 or players.step in checkpoints:
@@ -152,6 +145,19 @@ def train(
             observer.row(record.history[-1])
         if players.step in checkpoints:
             take_checkpoint(settings, players, record, seed, data_spread, observer)
+
+
+def training_step(
+    settings: Training, objective: Objective, players: Players, images: torch.Tensor, order: DataOrder
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The critic sees n_critic fresh batches, then the generator moves once; returns what the history tells of."""
+    for _ in range(settings.n_critic):
+        real = to_network(images[order.next(players)])
+        critic_loss, v_real, v_fake = critic_step(settings, objective, players, real)
+    loss = generator_step(settings, objective.generator_loss(settings.generator_loss), players)
+    update_average(settings, players)
+    players.step += 1
+    return critic_loss, loss, v_real, v_fake
 
 
 def critic_step(
@@ -238,7 +244,7 @@ def take_checkpoint(
 ) -> None:
     """Draw the checkpoint's samples from the average generator, note their spread, and tell the observer."""
     rng = generator(seed, "checkpoint samples", device=players.latents.device)
-    samples = prior(players.average, settings.checkpoint_samples, settings.latent, rng)
+    samples = decode(players.average, latents(settings.checkpoint_samples, settings.latent, rng))
     record.spreads.append((players.step, spread(samples) / data_spread))
     observer.checkpoint(players, record, samples)
 

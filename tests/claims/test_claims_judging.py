@@ -336,6 +336,129 @@ def test_a_value_with_a_failed_run_has_no_prediction():
     assert (row["verdict"], row["reason"]) == ("undecided", "1 of 5 runs failed: no interval holds a further run")
 
 
+# --- other metrics, and variants as samplers draw them
+
+
+def measured(name: str, **values: list[float | None]) -> pd.DataFrame:
+    """A runs table with another metric; in its FIDs all variants are equal."""
+    runs = made(**{variant: [fid and 50.0 for fid in own] for variant, own in values.items()})
+    return runs.assign(**{name: [value or 0.9 for own in values.values() for value in own]})
+
+
+PRECISE = [0.50, 0.52, 0.48, 0.51, 0.49]
+
+
+@pytest.mark.parametrize(
+    ("direction", "factor", "verdict"),
+    [
+        ("higher", 1.5, "reproduced"),
+        ("higher", 0.7, "not reproduced"),
+        ("higher", 1.1, "undecided"),
+        ("lower", 0.7, "reproduced"),
+        ("lower", 1.5, "not reproduced"),
+    ],
+)
+def test_a_difference_of_precision(direction, factor, verdict):
+    runs = measured("precision", bce=PRECISE, kl=times(factor, PRECISE))
+    row = one(claim("difference", metric="precision", direction=direction), runs)
+    assert (row["verdict"], row["metric"], row["method"]) == (verdict, "precision", "paired t")
+    assert row["low"] < row["effect"] < row["high"]
+    assert exp(row["effect"]) == pytest.approx(factor, rel=0.02)
+    assert row["verdict"] == verdict_of(row, direction)
+    assert evidence(row).startswith("precision ")
+
+
+def test_a_metric_is_judged_as_its_reciprocal_is():
+    """Precision is turned to judge it: the same numbers as an FID's reciprocal give the mirrored interval."""
+    up = one(claim("difference", metric="precision"), measured("precision", bce=PRECISE, kl=times(1.2, PRECISE)))
+    other = made(bce=[1 / p for p in PRECISE], kl=[1 / p for p in times(1.2, PRECISE)])
+    down = one(claim("difference", direction="lower"), other)
+    assert [up["effect"], up["low"], up["high"]] == pytest.approx([-down["effect"], -down["high"], -down["low"]])
+    assert (up["p"], up["verdict"]) == (pytest.approx(down["p"]), down["verdict"])
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_a_run_without_precision_is_worse_than_any(factor):
+    """Whatever a diverged run had, and a precision of 0 is the least there is."""
+    lost = measured("precision", bce=PRECISE, kl=[*times(factor, PRECISE)[:4], DIVERGED])
+    none = measured("precision", bce=PRECISE, kl=times(factor, PRECISE))
+    none.loc[none["key"] == "kl.stabilised-s4", "precision"] = 0.0
+    for runs in (lost, none):
+        row = one(claim("difference", metric="precision", margin=1.0), runs)
+        assert (row["method"], row["n_x"], row["low"]) == ("exact worst-rank", 5, -inf)
+        assert row["verdict"] == "undecided"
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.05, "reproduced"), (0.5, "not reproduced"), (1.25, "undecided")])
+def test_an_equivalence_of_recall(factor, verdict):
+    runs = measured("recall", bce=PRECISE, kl=times(factor, PRECISE))
+    row = one(claim("equivalence", metric="recall", margin=1.25), runs)
+    assert (row["verdict"], row["metric"]) == (verdict, "recall")
+    assert (row["effect"] > 0) == (factor > 1)
+
+
+@pytest.mark.parametrize("test", ["difference", "equivalence"])
+def test_a_metric_that_the_study_lacks_is_undecided(test):
+    row = one(claim(test, metric="coverage", margin=1.2), made(bce=STEADY, kl=STEADY))
+    assert (row["verdict"], row["reason"]) == ("undecided", "coverage was not measured in this study")
+
+
+def published_as(features: str, name: str) -> pd.DataFrame:
+    table = PUBLISHED.copy()
+    table.loc[table["id"] == name, ["features", "n_samples", "training_images"]] = [features, "10000", "10000"]
+    return table
+
+
+@pytest.mark.parametrize(("around", "verdict"), [(0.38, "reproduced"), (0.6, "not reproduced")])
+def test_a_value_is_of_the_metric_that_was_published(around, verdict):
+    name = "latentrs-after-precision"
+    runs = measured("precision", bce=[around * p / 0.5 for p in PRECISE])
+    asked = claim("value", variant="bce", published=name)
+    row = one(asked, runs, published=published_as("inception", name))
+    assert (row["verdict"], row["metric"], row["published"]) == (verdict, "precision", 0.38)
+    assert row["low"] < row["effect"] < row["high"] < 1
+    assert evidence(row).startswith("precision 0.")
+    row = one(asked, runs)
+    assert row["verdict"] == "not comparable"
+    assert "features: inception here, not stated there" in row["reason"]
+
+
+def as_drawn(runs: pd.DataFrame, **fids: list[float]) -> pd.DataFrame:
+    """Runs, and their variants "bce" as these samplers draw them, in every arm."""
+    parts = [runs]
+    for name, values in fids.items():
+        own = runs[runs["objective"] == "bce"].assign(key=lambda t, name=name: t["key"] + "/" + name)
+        own["variant"] = "bce/" + name + "." + own["arm"]
+        parts.append(own.assign(fid=[value for _ in own["arm"].unique() for value in values]))
+    return pd.concat(parts, ignore_index=True)
+
+
+SAMPLED = {"variant": "bce/drs", "against": "bce", "direction": "lower"}
+
+
+def test_a_variant_as_a_sampler_draws_it_is_judged_in_every_arm_that_has_it():
+    runs = as_drawn(made(bce=STEADY, bce__released=STEADY, kl__alone=STEADY), drs=[fid / 2 for fid in STEADY])
+    rows = judged(claim("difference", **SAMPLED), runs)
+    assert list(rows["arm"]) == ["stabilised", "released"]
+    assert set(rows["verdict"]) == {"reproduced"}
+    assert rows["effect"].to_numpy() == pytest.approx(-log(2))
+    row = one(claim("difference", **SAMPLED | {"variant": "bce/drs.released"}), runs)
+    assert (row["arm"], row["verdict"]) == ("released", "reproduced")
+    row = one(claim("difference", **SAMPLED | {"variant": "bce/obrs"}), runs)
+    assert (row["arm"], row["reason"]) == ("", "not run in this study: bce/obrs")
+    rows = judged(claim("difference", **SAMPLED | {"against": "bce/obrs"}), runs)
+    assert set(rows["reason"]) == {"not run in this arm: bce/obrs"}
+
+
+def test_a_value_of_a_sampler_knows_what_its_generator_was_trained_on():
+    runs = as_drawn(made(bce=STEADY), drs=[fid * 46 / 50 for fid in STEADY])
+    asked = claim("value", variant="bce/drs", published="latentrs-after-fid")
+    images = {"bce.stabilised": 10000}
+    assert one(asked, runs, training_images=images)["verdict"] == "reproduced"
+    row = one(asked, runs, training_images={"bce.stabilised": 2500})
+    assert (row["verdict"], row["reason"]) == ("not comparable", "training images: 2500 here, 60000 or 10000 there")
+
+
 # --- Holm
 
 

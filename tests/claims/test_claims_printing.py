@@ -68,6 +68,16 @@ NOTHING = {"effect": nan, "low": nan, "high": nan, "level": nan, "p": nan, "p_ad
             {"test": "value", "scale": "value", "effect": inf, "low": nan, "high": nan, "published": 441.18},
             "FID ∞, published 441.18, 5 runs",
         ),
+        ({"metric": "precision"}, "precision 2.10 times as high [1.50, 2.90] at 95 %, 5 pairs, paired t"),
+        (
+            {"metric": "evaluations"},
+            "2.10 times as many evaluations an image [1.50, 2.90] at 95 %, 5 pairs, paired t",
+        ),
+        (
+            {"test": "value", "metric": "precision", "scale": "value", "effect": 0.4, "low": 0.3, "high": 0.5,
+             "published": 0.38},
+            "precision 0.400, a further run in [0.300, 0.500], published 0.38, 5 runs",
+        ),
         ({"test": "same_weights", "scale": "none", "effect": 0.8}, "equal weights at 4 of 5 seeds"),
         ({"test": "definition", "scale": "none", "method": "the slope of f at 1"} | NOTHING, "the slope of f at 1"),
         ({"scale": "none"} | NOTHING, ""),

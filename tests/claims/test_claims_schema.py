@@ -12,7 +12,8 @@ import pytest
 
 from divergan.claims import Claim, read
 from divergan.claims.properties import PROPERTIES
-from divergan.claims.schema import TESTS
+from divergan.claims.schema import METRICS, TESTS
+from divergan.metrics import METRICS as DECLARED
 from divergan.objectives import OBJECTIVES
 from divergan.params import read as read_study
 from divergan.report.wording import source
@@ -85,7 +86,12 @@ WRONG = {
     "number": ("margin: 1.1", "margin: '1.1'", "claims.0.margin = '1.1': expected a number"),
     "margin below 1": ("margin: 1.1", "margin: 0.9", "expected a ratio of at least 1; `direction` says to which side"),
     "infinite margin": ("margin: 1.1", "margin: .inf", "claims.0.margin = inf: expected a finite number"),
-    "variant": ("variant: kl\n    against", "variant: a/b\n    against", "expected the name of a variant, like kl"),
+    "variant": ("variant: kl\n    against", "variant: a/b/c\n    against", "expected the name of a variant, like kl"),
+    "sampler": ("variant: kl\n    against", "variant: kl/\n    against", "of one as a sampler draws it, like kl/drs"),
+    "metric": ("margin: 1.1", "metric: presicion\n    margin: 1.1", "'presicion'; did you mean 'precision'? known are"),
+    "signed metric": ("margin: 1.1", "metric: kid\n    margin: 1.1", "there is no 'kid'"),
+    "cost": ("margin: 1.1", "metric: evaluations\n    margin: 1.1", "evaluations are counted of samplers: expected"),
+    "metric of a value": ("published: released-kl", "metric: fid\n    published: released-kl", "has no use for it; it"),
     "published": ("published: released-kl", "published: relased-kl", "no 'relased-kl'; did you mean 'released-kl'?"),
     "two values": ("published: released-kl", "published: [released-kl, table2-kl]", "is one number, here are 2"),
     "property": ("property: conjugate", "property: conjugat", "did you mean 'conjugate'? known are non_negative"),
@@ -136,6 +142,25 @@ def test_what_is_no_list_of_claims_is_refused(tmp_path, text, message):
     assert message in refusal(tmp_path, text)
 
 
+def test_samplers_and_metrics_are_read(tmp_path):
+    text = GOOD.replace("variant: kl\n    against: bce", "variant: kl/drs\n    against: bce/prior.released")
+    first, *others = read(written(tmp_path, text.replace("margin: 1.1", "margin: 1.1\n    metric: evaluations")))
+    assert (first.variant, first.against, first.metric) == ("kl/drs", "bce/prior.released", "evaluations")
+    assert {claim.metric for claim in others} == {"fid"}
+
+
+def test_a_sampler_has_no_weights_of_its_own(tmp_path):
+    head = "claims:\n  - id: same\n    says: x\n    source: x\n    family: x\n    test: same_weights\n"
+    told = refusal(tmp_path, f"{head}    variant: gan\n    against: bce/drs\n")
+    assert "claims.0.variant: a sampler leaves the generator as it is: expected variants without a sampler" in told
+
+
+def test_claims_read_a_metric_as_its_declaration_does():
+    measured = {name: better for name, better in METRICS.items() if name != "evaluations"}
+    assert measured == {name: DECLARED[name].better for name in measured}
+    assert {"fid", "precision", "recall", "density", "coverage"} <= set(measured)
+
+
 def test_an_equivalence_needs_room(tmp_path):
     text = GOOD.replace("test: difference", "test: equivalence").replace("    direction: higher\n", "")
     assert "1 leaves no room" in refusal(tmp_path, text.replace("margin: 1.1", "margin: 1.0"))
@@ -182,9 +207,23 @@ def test_every_number_of_the_few_image_runs_is_claimed():
 
 
 def test_numbers_said_are_numbers_published():
-    values = pd.read_csv(ROOT / "data/published.csv").set_index("id")["value"]
+    published = pd.read_csv(ROOT / "data/published.csv").set_index("id")
     for claim in by("value"):
-        assert f"an FID of {values[claim.published[0]]:.0f}" in claim.says
+        metric, value = published.loc[claim.published[0], ["metric", "value"]]
+        assert (f"an FID of {value:.0f}" if metric == "fid" else f"a {metric} of {value:g}") in claim.says
+
+
+def test_what_latent_re_weighting_is_said_to_change_is_claimed_with_its_numbers():
+    published = pd.read_csv(ROOT / "data/published.csv").set_index("id")["value"]
+    told = {
+        metric: f"{published[f'latentrs-before-{metric}']:g} to {published[f'latentrs-after-{metric}']:g}"
+        for metric in ("fid", "precision")
+    }
+    claims = [claim for claim in by("difference") if claim.family == "latent-reweighting" and claim.against == "bce"]
+    for variant in ("bce/latent_rs", "bce/latent_rs_released", "bce/latent_rs_as_printed"):
+        own = {claim.metric: claim for claim in claims if claim.variant == variant}
+        assert [(own[metric].direction, own[metric].margin) for metric in told] == [("lower", 1), ("higher", 1)]
+        assert "as_printed" in variant or all(numbers in own[metric].says for metric, numbers in told.items())
 
 
 def test_every_test_property_and_published_objective_is_used():
@@ -197,7 +236,7 @@ def test_every_test_property_and_published_objective_is_used():
 
 
 def test_a_direction_agrees_with_what_is_said():
-    higher, lower = ("higher", "more", "More"), ("lower", "less", "Fewer")
+    higher, lower = ("higher", "more", "More"), ("lower", "less", "Fewer", "fewer")
     for claim in CLAIMS:
         if claim.direction:
             words = higher if claim.direction == "higher" else lower
@@ -212,9 +251,11 @@ def test_sources_are_in_the_bibliography_and_ids_stand_once():
 @pytest.mark.parametrize("file", ["params.yaml", "params/demo.yaml"])
 def test_claims_name_variants_that_studies_have(file):
     """A variant's name that no study has would be "not run" for ever; the few-image ones of f-divergences are."""
-    variants = {key.partition(".")[0] for key in read_study(ROOT / file).variants()}
+    study = read_study(ROOT / file)
+    variants = {key.partition(".")[0] for key in study.variants()}
+    sampled = {f"{key.partition('.')[0]}/{name}" for key in study.variants() for name in study.sampling_of(key)}
     named = {name for claim in CLAIMS for name in (claim.variant, claim.against, *claim.variants) if name}
-    assert {name for name in named if not name.endswith(("_100", "_1000", "_10000"))} <= variants
+    assert {name for name in named if not name.endswith(("_100", "_1000", "_10000"))} <= variants | sampled
 
 
 def test_reading_claims_loads_nothing_heavy():

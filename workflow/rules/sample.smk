@@ -1,4 +1,4 @@
-# The samples that are evaluated, from each trained generator.
+# The sample sets that are evaluated, from each trained generator: by its prior, and by the other samplers of its variant.
 
 
 rule sample:

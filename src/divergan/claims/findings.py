@@ -9,6 +9,7 @@ from math import inf, isfinite, nan
 import numpy as np
 import pandas as pd
 
+from divergan.claims.schema import METRICS
 from divergan.evidence import log_fid
 from divergan.statistics import Interval, Result
 
@@ -16,7 +17,7 @@ REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecid
 NOT_COMPARABLE, NOT_MEASURABLE = "not comparable", "could not have been measured"
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_COMPARABLE, NOT_MEASURABLE)
 
-Runs = Mapping[int, float]  # seed -> log FID, +inf for a failed run
+Runs = Mapping[int, float]  # seed -> log of a metric, turned so that lower is better; +inf for a failed run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +34,19 @@ class Evidence:
     def table(self, variant: str) -> pd.DataFrame:
         return self.runs[self.runs["variant"] == variant]
 
-    def log_fids(self, variant: str) -> dict[int, float]:
+    def logs(self, variant: str, metric: str = "fid") -> dict[int, float]:
+        """By seed; minus the log where higher is better, and a value of 0 there is as bad as a failed run, +inf."""
         table = self.table(variant)
-        return dict(sorted(zip(table["seed"].astype(int), log_fid(table), strict=True)))
+        with np.errstate(divide="ignore"):
+            values = log_fid(table, metric)
+        if sign(metric) < 0:
+            values = (-values).where(np.isfinite(values), inf)
+        return dict(sorted(zip(table["seed"].astype(int), values, strict=True)))
+
+    def images(self, variant: str) -> int | None:
+        """How many images a variant was trained on, or the variant that a sampler draws from."""
+        name, _, arm = variant.partition(".")
+        return self.training_images.get(f"{name.partition('/')[0]}.{arm}")
 
     def weights(self, variant: str) -> dict[int, str]:
         """Checksum by seed, of the runs that kept weights."""
@@ -66,6 +77,23 @@ class Finding:
     interval: Interval = (nan, nan)
     seeds_needed: int | None = None
     published: float = nan
+
+
+def sign(metric: str) -> int:
+    """-1 for a metric of which more is better: what turns its log so that lower is better, and back."""
+    return 1 if METRICS[metric] == "lower" else -1
+
+
+def turned(result: Result, metric: str) -> Result:
+    """A result of turned logs as one of logs."""
+    if sign(metric) == 1:
+        return result
+
+    def interval(level: float) -> Interval:
+        low, high = result.interval(level)
+        return -high, -low
+
+    return replace(result, effect=-result.effect, interval=interval)
 
 
 def failed(runs: Runs) -> int:

@@ -47,14 +47,15 @@ def judge(
     """One row a claim and arm, in the order of `claims`, with COLUMNS; one row without an arm where no run is asked.
 
     `runs` is the runs table (key, variant as "kl.stabilised", objective, arm, seed, outcome, fid, ...): a run that
-    did not finish, or has no FID, counts as worst. `published` is published.csv with `n_samples` and
+    did not finish, or lacks the metric, counts as worst; `sampler_evidence.sampled_runs` adds the variants as samplers
+    draw them, "kl/drs.stabilised". `published` is published.csv with `n_samples` and
     `training_images` as text; `features` and `n_samples` are those of our FIDs; `training_images` is by variant;
     `checksums` is run key -> SHA-256 of the generator's weights.
 
     effect, low, high and margin are on the scale that `scale` names: "ratio" is a log ratio (print its exp),
-    "difference" one of shares of runs, "value" an FID, "tau" Kendall's. `level` is the coverage of [low, high], and
-    the verdict follows from that interval and the margin. Holm's correction runs over the claims of one family in
-    one arm that have a p-value.
+    "difference" one of shares of runs, "value" the metric itself, "tau" Kendall's. `level` is the coverage of
+    [low, high], and the verdict follows from that interval and the margin. Holm's correction runs over the claims of
+    one family in one arm that have a p-value.
     """
     evidence = Evidence(
         runs=runs,

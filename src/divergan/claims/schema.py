@@ -16,11 +16,23 @@ from divergan.strict_yaml import ParameterError, load, plain
 
 PUBLISHED = Path("data/published.csv")  # beside claims.yaml
 
+# What claims may be about, and which way is better. Claims are about ratios, so of quantities that are never negative
+# (KID can be). `evaluations` is what a sampler costs, in rows through a network an image: divergan.sampler_evidence.
+METRICS = {
+    "fid": "lower",
+    "inception_score": "higher",
+    "precision": "higher",
+    "recall": "higher",
+    "density": "higher",
+    "coverage": "higher",
+    "evaluations": "lower",
+}
+
 # What each test needs beyond id, says, source, family and test; anything else it would ignore, so that is refused.
 TESTS = {
-    "value": {"variant", "published"},  # a published number in our prediction interval
-    "difference": {"variant", "against", "direction", "margin"},  # FID so much higher, or lower
-    "equivalence": {"variant", "against", "margin"},  # FID within this factor, at different seeds
+    "value": {"variant", "published"},  # a published number, of whatever metric, in our prediction interval
+    "difference": {"variant", "against", "direction", "margin"},  # metric so much higher, or lower
+    "equivalence": {"variant", "against", "margin"},  # metric within this factor
     "same_weights": {"variant", "against"},  # the same generator, bit for bit, at equal seeds
     "order": {"variants", "published", "margin"},  # the order of the published numbers, by Kendall's tau
     "seeds": {"variants", "margin"},  # FID so much higher or lower when the seed alone changes
@@ -29,8 +41,9 @@ TESTS = {
     "definition": {"property", "objectives"},  # exact, on the declarations
     "none": {"unmeasurable"},  # nothing that could be run would decide it
 }
-MAY_HAVE = {"none": {"published"}}
-OWN = sorted({name for names in TESTS.values() for name in names})
+MAY_HAVE = {"none": {"published"}, "difference": {"metric"}, "equivalence": {"metric"}}
+OWN = sorted({name for names in (*TESTS.values(), *MAY_HAVE.values()) for name in names})
+NAME = r"[a-z0-9][a-z0-9_]*"
 
 
 def listed(value: Any) -> Any:
@@ -51,11 +64,14 @@ class Claim(Strict):
     family: str  # Holm's correction runs over a family in one arm
     test: str
 
-    variant: str = ""  # as in the parameter files, judged in every arm that has it; `<variant>.<arm>` names the arm
+    # As in the parameter files, judged in every arm that has it; `<variant>.<arm>` names the arm, and
+    # `<variant>/<sampler>` is the variant as an entry of `samplers` draws it.
+    variant: str = ""
     against: str = ""  # in the same arm, unless it names one
     variants: Annotated[list[str], Field(min_length=2, default_factory=list)]
     direction: Literal["higher", "lower"] | None = None
-    margin: float = 1.0  # a ratio of FIDs, or of their standard deviations; of an order a tau
+    metric: str = "fid"
+    margin: float = 1.0  # a ratio of the metric's values, or of FIDs' standard deviations; of an order a tau
     published: Annotated[list[str], BeforeValidator(listed), Field(default_factory=list)]
     property: str = ""
     objectives: Annotated[list[str], Field(min_length=1, default_factory=list)]
@@ -71,9 +87,17 @@ class Claim(Strict):
     @field_validator("variant", "against")
     @classmethod
     def _names_a_variant(cls, name: str) -> str:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9_]*(\.[a-z0-9][a-z0-9_]*)?", name):
-            raise ValueError("expected the name of a variant, like kl, or of a variant in an arm, like kl.stabilised")
+        if not re.fullmatch(rf"{NAME}(/{NAME})?(\.{NAME})?", name):
+            raise ValueError(
+                "expected the name of a variant, like kl, of a variant in an arm, like kl.stabilised, or of one as a "
+                "sampler draws it, like kl/drs or kl/drs.stabilised"
+            )
         return name
+
+    @field_validator("metric")
+    @classmethod
+    def _is_a_metric(cls, name: str) -> str:
+        return known(name, METRICS)
 
     @field_validator("test")
     @classmethod
@@ -113,6 +137,10 @@ class Claim(Strict):
             raise misfit(f"{self.margin:g}: expected a ratio of at least 1; `direction` says to which side", "margin")
         if self.test == "equivalence" and self.margin == 1:
             raise misfit("1 leaves no room: two means are never exactly equal; expected a ratio above 1", "margin")
+        if self.test == "same_weights" and "/" in self.variant + self.against:
+            raise misfit("a sampler leaves the generator as it is: expected variants without a sampler", "variant")
+        if self.metric == "evaluations" and not ("/" in self.variant and "/" in self.against):
+            raise misfit("evaluations are counted of samplers: expected both variants with one, like kl/drs", "metric")
         if self.test == "value" and len(self.published) != 1:
             raise misfit(f"a value is one number, here are {len(self.published)}", "published")
         if self.test == "order" and len(self.published) != len(self.variants):

@@ -1,7 +1,8 @@
 """One claim in one arm, by the test that it names: what the runs have to say, before Holm's correction.
 
-Every test works on log FID at the last step, +inf for a run that failed: nothing that was run is left out. Where a
-failed run has no number (a spread, a difference between two seeds), the interval has no end on that side.
+Every test works on log FID at the last step, +inf for a run that failed: nothing that was run is left out. A value, a
+difference and an equivalence may be of another metric, turned so that lower is better. Where a failed run has no number
+(a spread, a difference between two seeds), the interval has no end on that side.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from divergan.claims.findings import (
     deviation,
     failed,
     matched,
+    sign,
+    turned,
     unbounded,
     within,
 )
@@ -54,10 +57,14 @@ def too_few(x: np.ndarray, y: np.ndarray) -> Finding | None:
 def value(claim: Claim, evidence: Evidence, variant: str) -> Finding:
     """A published number against the interval in which one further run of ours falls with 95 %."""
     published = evidence.published[evidence.published["id"] == claim.published[0]]
-    number = float(published["value"].iloc[0])
-    values = array(evidence.log_fids(variant))
-    mean = exp(float(values.mean()))  # of the logs: the geometric mean of the FIDs
-    finding = Finding(scale="value", published=number, n=(len(values), 0), method="prediction interval", effect=mean)
+    number, metric = float(published["value"].iloc[0]), str(published["metric"].iloc[0])
+    if metric not in evidence.runs:
+        return unmeasured(metric)
+    values = array(evidence.logs(variant, metric))
+    mean = exp(sign(metric) * float(values.mean()))  # of the logs: the geometric mean of the values
+    finding = Finding(
+        metric=metric, scale="value", published=number, n=(len(values), 0), method="prediction interval", effect=mean
+    )
     if reason := incomparable(evidence, variant, published):
         return replace(finding, verdict=NOT_COMPARABLE, reason=reason)
     if len(values) < SEEDS_TO_JUDGE:
@@ -65,7 +72,7 @@ def value(claim: Claim, evidence: Evidence, variant: str) -> Finding:
         return replace(finding, reason=reason, seeds_needed=SEEDS_TO_JUDGE)
     if lost := int((~np.isfinite(values)).sum()):
         return replace(finding, reason=f"{lost} of {len(values)} runs failed: no interval holds a further run")
-    low, high = (exp(end) for end in statistics.prediction_interval(values))
+    low, high = sorted(exp(sign(metric) * end) for end in statistics.prediction_interval(values))
     verdict = REPRODUCED if low <= number <= high else NOT_REPRODUCED
     return replace(finding, interval=(low, high), verdict=verdict)
 
@@ -76,19 +83,32 @@ def incomparable(evidence: Evidence, variant: str, published: pd.DataFrame) -> s
     theirs, ours = published["objective"].iloc[0], family(table["objective"].iloc[0])
     if theirs != ours:
         return f"objective: {ours} here, {theirs} there"
-    images = evidence.training_images.get(variant)
-    summary = summarise(table, ["fid"]).assign(training_images=images)
-    beside = beside_published(summary, published, features=evidence.features, n_samples=evidence.n_samples)
+    summary = summarise(table, list(published["metric"])).assign(training_images=evidence.images(variant))
+    beside = beside_published(
+        summary,
+        published,
+        features=evidence.features,
+        n_samples=evidence.n_samples,
+        quantity=str(published["quantity"].iloc[0]),
+    )
     return str(beside["reason"].iloc[0])
 
 
+def unmeasured(metric: str) -> Finding:
+    return Finding(metric=metric, reason=f"{metric} was not measured in this study")
+
+
 def difference(claim: Claim, evidence: Evidence, variant: str, against: str) -> Finding:
-    x, y, paired = matched(evidence.log_fids(variant), evidence.log_fids(against))
+    metric = claim.metric
+    if metric not in evidence.runs:
+        return unmeasured(metric)
+    x, y, paired = matched(evidence.logs(variant, metric), evidence.logs(against, metric))
     if finding := too_few(x, y):
-        return finding
-    margin = signed(claim)
-    result, sd = statistics.difference(x, y, margin=margin, paired=paired), deviation(x, y, paired)
+        return replace(finding, metric=metric)
+    margin, sd = signed(claim), deviation(x, y, paired)
+    result = turned(statistics.difference(x, y, margin=sign(metric) * margin, paired=paired), metric)
     return Finding(
+        metric=metric,
         scale="ratio",
         margin=margin,
         result=result,
@@ -99,17 +119,21 @@ def difference(claim: Claim, evidence: Evidence, variant: str, against: str) -> 
 
 def equivalence(claim: Claim, evidence: Evidence, variant: str, against: str) -> Finding:
     """Pairs at equal seeds; where these are identical, they say nothing of chance and runs at other seeds must do."""
-    ours, others = evidence.log_fids(variant), evidence.log_fids(against)
+    metric = claim.metric
+    if metric not in evidence.runs:
+        return unmeasured(metric)
+    ours, others = evidence.logs(variant, metric), evidence.logs(against, metric)
     x, y, paired = matched(ours, others)
     common, reason = sorted(ours.keys() & others.keys()), ""
     if common and np.array_equal(array(ours, common), array(others, common)):
         x, y = at_other_seeds(ours, others)
         paired, reason = False, "equal runs at equal seeds: compared at different seeds"
     if finding := too_few(x, y):
-        return replace(finding, reason=f"{reason}; {finding.reason}" if reason else finding.reason)
-    margin = log(claim.margin)
-    result, sd = statistics.equivalence(x, y, margin=margin, paired=paired), deviation(x, y, paired)
+        return replace(finding, metric=metric, reason="; ".join(filter(None, (reason, finding.reason))))
+    margin, sd = log(claim.margin), deviation(x, y, paired)
+    result = turned(statistics.equivalence(x, y, margin=margin, paired=paired), metric)
     return Finding(
+        metric=metric,
         scale="ratio",
         margin=margin,
         result=result,
@@ -146,7 +170,7 @@ def same_weights(claim: Claim, evidence: Evidence, variant: str, against: str) -
 
 def order(claim: Claim, evidence: Evidence, *variants: str) -> Finding:
     """The order of each table that has one run of every variant: those of a seed, or else the first, the second, ..."""
-    runs = [evidence.log_fids(variant) for variant in variants]
+    runs = [evidence.logs(variant) for variant in variants]
     common = sorted(set.intersection(*(set(own) for own in runs)))
     ours = np.array([[own[seed] for own in runs] for seed in common])
     if len(common) < 2:
@@ -172,7 +196,7 @@ def seeds(claim: Claim, evidence: Evidence, *variants: str) -> Finding:
     """Two runs of one variant, over pairs with no seed twice: the mean size of their log ratio against the margin."""
     pairs = [
         (own[a], own[b])
-        for own in map(evidence.log_fids, variants)
+        for own in map(evidence.logs, variants)
         for a, b in zip(sorted(own)[::2], sorted(own)[1::2], strict=False)
     ]
     finished = [(a, b) for a, b in pairs if isfinite(a) and isfinite(b)]
@@ -192,7 +216,7 @@ def seeds(claim: Claim, evidence: Evidence, *variants: str) -> Finding:
 
 def spread(claim: Claim, evidence: Evidence, variant: str, against: str) -> Finding:
     """Standard deviations; a failed run scatters without bound, so the ratio has no end on its side."""
-    x, y = evidence.log_fids(variant), evidence.log_fids(against)
+    x, y = evidence.logs(variant), evidence.logs(against)
     finished = [values[np.isfinite(values)] for values in (array(x), array(y))]
     lost = failed(x), failed(y)
     lost_text = f"{lost[0]} against {lost[1]} failed runs, which have no spread: no end on that side"
@@ -210,7 +234,7 @@ def spread(claim: Claim, evidence: Evidence, variant: str, against: str) -> Find
 
 
 def failures(claim: Claim, evidence: Evidence, variant: str, against: str) -> Finding:
-    x, y = evidence.log_fids(variant), evidence.log_fids(against)
+    x, y = evidence.logs(variant), evidence.logs(against)
     shares = " against ".join(f"{failed(runs)} of {len(runs)}" for runs in (x, y))
     result = statistics.failure_difference(failed(x), len(x), failed(y), len(y))
     return Finding(

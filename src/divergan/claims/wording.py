@@ -28,12 +28,18 @@ def evidence(row: Mapping[Any, Any]) -> str:
 
 def size(row: Mapping[Any, Any], effect: str) -> str:
     """The effect, with what it is an effect on."""
+    if row["metric"] == "evaluations":
+        return f"{effect} times as many evaluations an image"
     return {
         "spread": f"standard deviation {effect} times as large",
         "seeds": f"FIDs {effect} times apart",
         "failures": f"share of failed runs higher by {effect}",
         "order": f"tau {effect}",
-    }.get(row["test"], f"FID {effect} times as high")
+    }.get(row["test"], f"{quantity(row)} {effect} times as high")
+
+
+def quantity(row: Mapping[Any, Any]) -> str:
+    return {"fid": "FID"}.get(row["metric"], str(row["metric"]).replace("_", " "))
 
 
 def sample(row: Mapping[Any, Any]) -> str:
@@ -47,7 +53,7 @@ def sample(row: Mapping[Any, Any]) -> str:
 def value(row: Mapping[Any, Any]) -> str:
     """Ours, where one further run of ours falls, and the published number."""
     interval = "" if isnan(row["low"]) else f", a further run in [{number(row['low'])}, {number(row['high'])}]"
-    return f"FID {number(row['effect'])}{interval}, published {row['published']:g}, {row['n_x']} runs"
+    return f"{quantity(row)} {number(row['effect'])}{interval}, published {row['published']:g}, {row['n_x']} runs"
 
 
 def exponential(value: float) -> float:

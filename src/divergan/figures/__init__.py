@@ -16,6 +16,9 @@ from divergan.figures.declaration import Figure, Tables
 from divergan.figures.divergences import DIVERGENCES
 from divergan.figures.evidence import AGREEMENT, ONE_RUN, VARIANCE
 from divergan.figures.pictures import LOSSES, SAMPLES
+from divergan.figures.planar import PLANAR
+from divergan.figures.reweighting import RANKED, REMOVED, WEIGHT_TRAINING
+from divergan.figures.sampling import EFFECTS, FRONTIER
 from divergan.figures.story import STORY
 from divergan.figures.style import STYLE
 from divergan.figures.training import ACCURACY, OVER_TRAINING, SCORES
@@ -24,7 +27,8 @@ __all__ = ["FIGURES", "Figure", "Tables", "drawable", "render"]
 
 RUNS = (STORY, DIVERGENCES, LOSSES, SAMPLES, OVER_TRAINING, ACCURACY, SCORES)
 EVIDENCE = (CLAIMS, AGREEMENT, ONE_RUN, VARIANCE, ABLATION)
-FIGURES: dict[str, Figure] = {figure.name: figure for figure in RUNS + EVIDENCE}
+REWEIGHTING = (PLANAR, WEIGHT_TRAINING, RANKED, REMOVED, EFFECTS, FRONTIER)
+FIGURES: dict[str, Figure] = {figure.name: figure for figure in RUNS + EVIDENCE + REWEIGHTING}
 METADATA = {"svg": {"Date": None, "Creator": "divergan"}, "png": {"Software": "divergan"}}
 
 

@@ -38,6 +38,30 @@ class Tables:
     ablation: objective, label, generator_loss, regulariser, n_runs, n_failed, fid, low, high, picked: the geometric
         mean over seeds of the FID on the tuning split.
     controls: name, label, value, beside, beside_label, says.
+
+    Re-weighting and the samplers, each empty where the study has none. An entry of the study's samplers has a name
+    (`sampler`), a label, and a method, which is a name of the registry; `weights` is "" where it uses none:
+    samplers: one row a (run, entry): identity, run_outcome, sampler, sampler_label, method, weights, outcome ("drawn"
+        or "stuck"), reason, images, draws, generator_evaluations, critic_evaluations, weight_evaluations,
+        gradient_steps, acceptance, and one column a metric.
+    sampler_seconds: key, sampler, seconds, images_per_second.
+    effects: variant, label, arm, sampler, sampler_label, against (a method), against_label, metric, scale ("ratio" or
+        "difference"), n, failed, effect, low, high, level, p, p_adjusted: paired over seeds.
+    frontier: variant, label, arm, sampler, sampler_label, evaluations (rows of networks an image), acceptance,
+        fid_ratio (to prior), low, high, efficient.
+    break_even: variant, label, arm, weights, reweight_seconds, latent_rs_milliseconds, against (a method),
+        against_label, against_milliseconds, images (inf: never), low, high.
+    weights: variant, label, arm, weights, weights_label, n, finished; w_mean, w_max, acceptance and ess, each with
+        its _low and _high.
+    weight_runs: one row a (run, weights): identity, weights, weights_label, outcome, step, stopped_early, w_mean,
+        w_max, acceptance, ess, emd.
+    weight_history: identity, weights, weights_label, step, w_mean, w_max, w_min, acceptance, ess, emd.
+    weight_settings: weights, weights_label, name (of the setting, as in the parameter file), value.
+    planar: one row a (target, seed, weights): target, target_label, seed, weights, weights_label, outcome, and what
+        planar.judge found.
+    planar_maps: "<target>.<weights>" -> the arrays of planar.map_of.
+    ranked: key of a run -> {"images": uint8 (n, H, W[, C]) as the prior gives them, "acceptance": (n,) probabilities,
+        "accepted": bool (n,)}.
     """
 
     runs: pd.DataFrame
@@ -52,6 +76,18 @@ class Tables:
     variance: pd.DataFrame = field(default_factory=pd.DataFrame)
     ablation: pd.DataFrame = field(default_factory=pd.DataFrame)
     controls: pd.DataFrame = field(default_factory=pd.DataFrame)
+    samplers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sampler_seconds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    effects: pd.DataFrame = field(default_factory=pd.DataFrame)
+    frontier: pd.DataFrame = field(default_factory=pd.DataFrame)
+    break_even: pd.DataFrame = field(default_factory=pd.DataFrame)
+    weights: pd.DataFrame = field(default_factory=pd.DataFrame)
+    weight_runs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    weight_history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    weight_settings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    planar: pd.DataFrame = field(default_factory=pd.DataFrame)
+    planar_maps: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    ranked: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     metrics: Mapping[str, Any]
     objectives: Mapping[str, Any]
 

@@ -8,8 +8,24 @@ from __future__ import annotations
 
 from divergan.pipeline.job import Job
 from divergan.pipeline.measures import evaluate
-from divergan.pipeline.models import data, draw, features, sample, train
+from divergan.pipeline.models import data, features, train
+from divergan.pipeline.reweighting import oracle, reweight
+from divergan.pipeline.sampling import draw, model_of, sample
 from divergan.pipeline.showing import figures, report
 from divergan.pipeline.tables import compare
 
-__all__ = ["Job", "compare", "data", "draw", "evaluate", "features", "figures", "report", "sample", "train"]
+__all__ = [
+    "Job",
+    "compare",
+    "data",
+    "draw",
+    "evaluate",
+    "features",
+    "figures",
+    "model_of",
+    "oracle",
+    "report",
+    "reweight",
+    "sample",
+    "train",
+]

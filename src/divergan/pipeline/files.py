@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from divergan.errors import DivergaNError
+from divergan.params import leaves
 from divergan.plan import REAL, Step
 from divergan.store import read_json, sha256, written
 
 if TYPE_CHECKING:
     import torch
 
-    from divergan.training import Record
-
 SPLITS = "splits.safetensors"
 CLASSIFIER = "classifier.safetensors"
 GENERATOR = "generator.safetensors"
 CRITIC = "critic.safetensors"
 HISTORY = "history.parquet"
-SAMPLES = "samples.safetensors"
 METRICS = "metrics.json"
 OVER_TRAINING = "over_training.json"
 OTHER_FEATURES = "fid_by_features.json"
@@ -29,6 +28,10 @@ HISTORY_COLUMNS = (
     *("step", "critic_loss", "generator_loss", "bound", "accuracy"),
     *("v_real_mean", "v_fake_mean", "v_min", "v_max"),
 )
+PLAYERS = "players.safetensors"  # all that a run's training goes on from
+WEIGHTS = "weights.safetensors"  # of the network w
+FIRST_WEIGHTS = "first_weights.safetensors"  # w of the first block of the evaluation latents
+VERDICTS = "verdicts.json"
 STATE = ".state.safetensors"  # what a killed training resumes from; gone when the run is complete
 
 
@@ -65,18 +68,40 @@ def save_grid(path: Path, images: torch.Tensor) -> None:
         temporary.write_bytes(encode_png(grid).numpy().tobytes())
 
 
-def save_history(path: Path, record: Record) -> None:
+def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """numpy arrays by name."""
+    from safetensors.numpy import save_file
+
+    with written(path) as temporary:
+        save_file(arrays, temporary)
+
+
+def load_arrays(path: Path) -> dict[str, Any]:
+    """A file's tensors as numpy arrays."""
+    from safetensors.numpy import load_file
+
+    return load_file(path)
+
+
+def samples_file(folder: Path, sampler: str) -> Path:
+    """Where a sample step's folder holds the images of one sampler."""
+    return folder / f"{sampler}.safetensors"
+
+
+def save_history(path: Path, history: list[dict[str, float]], columns: tuple[str, ...]) -> None:
     import pandas as pd
 
-    types = {name: "int64" if name == "step" else "float64" for name in HISTORY_COLUMNS}
-    rows = pd.DataFrame(record.history, columns=list(types))  # none where a run diverged before its first row
+    types = {name: "int64" if name == "step" else "float64" for name in columns}
+    rows = pd.DataFrame(history, columns=list(types))  # none where a run diverged before its first row
     with written(path) as temporary:
         rows.astype(types).to_parquet(temporary, index=False)
 
 
-def finite(values: dict[str, float]) -> dict[str, float | None]:
+def finite(values: Mapping[str, Any]) -> dict[str, Any]:
     """NaN and infinities as null, which JSON has."""
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
+    }
 
 
 def load_history(folder: Path) -> list[tuple[int, dict[str, float]]]:
@@ -91,8 +116,8 @@ def load_history(folder: Path) -> list[tuple[int, dict[str, float]]]:
 
 def load_curves(folder: Path, step: Step) -> list[tuple[int, dict[str, float]]]:
     """(step, values) of an evaluation, as MLflow takes them."""
-    values = {name: value for name, value in read_json(folder / METRICS).items() if value is not None}
-    if step.key == REAL:
+    values = {name: value for name, value in leaves(read_json(folder / METRICS)) if value is not None}
+    if step.key == REAL or "samplers" in step.input("sample").settings:
         return [(0, values)]
     last = step.input("train").settings["training"]["steps"]
     rows = [row for row in read_json(folder / OVER_TRAINING) if row["fid"] is not None]

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 from divergan.data import load_splits, training_images
 from divergan.features import FEATURE_SETS, FeatureSet, extract
 from divergan.metrics import Pair, copied_share, measurable, measure_some, nearest_training_distances
-from divergan.params import Training
+from divergan.params import Training, leaves
 from divergan.pipeline.files import (
     CONTROLS,
     METRICS,
     OTHER_FEATURES,
     OVER_TRAINING,
-    SAMPLES,
     SPLITS,
     finite,
     load_images,
+    samples_file,
 )
 from divergan.pipeline.job import Job
 from divergan.pipeline.models import feature_network
-from divergan.plan import REAL
-from divergan.store import place, write_json
+from divergan.plan import PRIOR, REAL
+from divergan.progress import shown
+from divergan.store import RUN, place, read_json, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -32,23 +33,19 @@ if TYPE_CHECKING:
 def evaluate(job: Job) -> dict[str, Any]:
     """Every metric of one sample set, FID over its training, what other features and a faulty protocol would see.
 
-    For the key `real` the same of real training images: the floors.
+    For the key `real` the same of real training images: the floors. Of a step with several samplers, every metric of
+    each sample set.
     """
-    splits, count = load_splits(job.input("data") / SPLITS), job.step.settings["samples"]
-    reference = splits[f"{job.step.settings['reference']}.images"][:count]
-    run = next(iter(job.step.inputs_of("train")), None)
-    if run is None:
-        training, generated = splits["gan.images"], splits["gan.images"][:count]
-    else:
-        training = training_images(splits, Training.model_validate(run.settings["training"]).images)
-        generated = load_images(job.input("sample") / SAMPLES)
-
+    count, run = job.step.settings["samples"], next(iter(job.step.inputs_of("train")), None)
+    training, reference = compared_images(job, run)
     network = network_of(job, job.step.input("features"))
-    pair = Pair(
-        generated=extract(network, generated),
-        reference=extract(network, reference),
-        training=extract(network, training),
-    )
+    extracted = {"reference": extract(network, reference), "training": extract(network, training)}
+    if run is not None and "samplers" in job.step.input("sample").settings:
+        return evaluate_sets(job, network, extracted)
+
+    folder = job.input("sample") if run is not None else None
+    generated = load_images(samples_file(folder, PRIOR)) if folder else training[:count]
+    pair = Pair(generated=extract(network, generated), **extracted)
     values = metrics(job, pair)
     write_json(job.out / METRICS, finite(values))
     write_json(job.out / OTHER_FEATURES, finite(other_features(job, generated, reference)))
@@ -56,6 +53,31 @@ def evaluate(job: Job) -> dict[str, Any]:
     if run is not None:
         tell(job, run, values, over_training(job, network, run, pair.reference))
     return {"samples": count}
+
+
+def compared_images(job: Job, run: Step | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The images that a run (None: the gan split) was trained on, and the reference that it is compared with."""
+    splits = load_splits(job.input("data") / SPLITS)
+    reference = splits[f"{job.step.settings['reference']}.images"][: job.step.settings["samples"]]
+    if run is None:
+        return splits["gan.images"], reference
+    return training_images(splits, Training.model_validate(run.settings["training"]).images), reference
+
+
+def evaluate_sets(job: Job, network: torch.nn.Module, extracted: dict[str, FeatureSet]) -> dict[str, Any]:
+    """Every metric of each sample set that was drawn, by the sampler's entry."""
+    sets = read_json(job.input("sample") / RUN)["sets"]
+    names = measurable(FEATURE_SETS[job.step.input("features").settings["name"]].provides)
+    values: dict[str, dict[str, Any]] = {}
+    with shown(job.step.key, len(sets), "sample sets") as bar:
+        for done, (name, facts) in enumerate(sets.items(), 1):
+            if facts["outcome"] == "drawn":
+                generated = extract(network, load_images(samples_file(job.input("sample"), name)))
+                values[name] = finite(measure_some(Pair(generated=generated, **extracted), names))
+            bar.update(done)
+    write_json(job.out / METRICS, values)
+    job.live.metrics(0, {name: value for name, value in leaves(values) if value is not None})
+    return {"samples": job.step.settings["samples"]}
 
 
 def metrics(job: Job, pair: Pair) -> dict[str, float]:
@@ -126,7 +148,7 @@ def tell(job: Job, run: Step, values: dict[str, float], rows: list[dict[str, flo
     job.live.metrics(run.settings["training"]["steps"], values)
     for row in rows:
         job.live.metrics(int(row["step"]), {"fid_over_training": row["fid"]})
-    job.live.picture(place(job.root, job.step.input("sample")) / "grid.png", "samples.png")
+    job.live.picture(place(job.root, job.step.input("sample")) / f"{PRIOR}.png", "samples.png")
 
 
 def first(images: FeatureSet, count: int) -> FeatureSet:

@@ -1,4 +1,4 @@
-"""From raw images to trained generators and their samples: the verbs data, features, train and sample."""
+"""From raw images to trained generators: the verbs data, features and train."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from divergan.pipeline.files import (
     CRITIC,
     GENERATOR,
     HISTORY,
-    SAMPLES,
+    HISTORY_COLUMNS,
+    PLAYERS,
     SPLITS,
     STATE,
     kept_weights,
@@ -27,8 +28,7 @@ from divergan.pipeline.files import (
 from divergan.pipeline.job import Job
 from divergan.plan import Step
 from divergan.progress import Bar, Lines, Pace, shown
-from divergan.randomness import generator
-from divergan.samplers import SAMPLERS
+from divergan.store import place
 from divergan.training import Players, Record, start
 from divergan.training import train as train_players
 
@@ -86,16 +86,17 @@ def train(job: Job) -> dict[str, Any]:
     settings, seed = Training.model_validate(job.step.settings["training"]), job.step.settings["seed"]
     images = training_images(load_splits(job.input("data") / SPLITS), settings.images).to(job.device)
     objective = OBJECTIVES[settings.objective]
-    players, record = begun(job, settings, image_shape(images))
+    players, record = begun(job, settings, image_shape(images), *earlier(job))
     with shown(job.step.key, settings.steps, "steps") as bar:
         bar.start(players.step)
         pace = Pace(job.out / "timing.csv", settings.batch, players.step)
         train_players(settings, objective, players, record, images, seed, FileObserver(job, bar, pace))
     if record.outcome == "diverged":
-        checkpoints.restore(job.out / STATE, players)
+        players, _ = begun(job, settings, image_shape(images), *earlier(job))
     save_tensors(job.out / GENERATOR, checkpoints.weights(players.average))
     save_tensors(job.out / CRITIC, checkpoints.weights(players.critic))
-    save_history(job.out / HISTORY, record)
+    checkpoints.save(job.out / PLAYERS, players, record)
+    save_history(job.out / HISTORY, record.history, HISTORY_COLUMNS)
     return {"outcome": record.outcome, "at_step": record.ended_at, "images_seen": players.drawn}
 
 
@@ -104,12 +105,28 @@ def image_shape(images: torch.Tensor) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def begun(job: Job, settings: Training, shape: tuple[int, int, int]) -> tuple[Players, Record]:
-    """Fresh players, put where the last checkpoint was if there is one."""
+def earlier(job: Job) -> list[Path]:
+    """The checkpoints that a training may go on from: its own, then the end of the run that it trains on."""
+    return [job.out / STATE, *(place(job.root, run) / PLAYERS for run in job.step.inputs_of("train"))]
+
+
+def begun(job: Job, settings: Training, shape: tuple[int, int, int], *checkpoint_files: Path) -> tuple[Players, Record]:
+    """Fresh players, put where the first of the checkpoints that exists was."""
     networks = GENERATORS[settings.generator.name], CRITICS[settings.critic.name]
     players = start(settings, networks, shape, job.step.settings["seed"], job.device)
-    state = job.out / STATE
-    return players, checkpoints.restore(state, players) if state.is_file() else Record()
+    found = next((path for path in checkpoint_files if path.is_file()), None)
+    return players, checkpoints.restore(found, players) if found else Record()
+
+
+def generator_of(folder: Path, run: Step, device: str) -> torch.nn.Module:
+    """The generator that `folder` holds, of the architecture that the training run `run` has."""
+    from safetensors.torch import load_file
+
+    settings = Training.model_validate(run.settings["training"])
+    shape = tuple(run.input("data").settings["declared"]["shape"])
+    network = GENERATORS[settings.generator.name].build(settings.latent, settings.generator.hidden, shape)
+    network.load_state_dict(load_file(folder / GENERATOR))
+    return network.to(device).eval().requires_grad_(False)
 
 
 class FileObserver:
@@ -130,28 +147,3 @@ class FileObserver:
         save_grid(picture, samples[:64])
         self.job.live.picture(picture, picture.name)
         checkpoints.save(self.job.out / STATE, players, record)
-
-
-def sample(job: Job) -> dict[str, Any]:
-    """Draw the evaluation samples from a trained generator; runs of equal seed share their latents."""
-    settings = job.step.settings
-    rng = generator(settings["seed"], "evaluation samples", device=job.device)
-    images = draw(
-        job.input("train"), job.step.input("train"), job.device, settings["sampler"], settings["samples"], rng
-    )
-    save_tensors(job.out / SAMPLES, {"images": images})
-    save_grid(job.out / "grid.png", images[:64])
-    return {"images": len(images)}
-
-
-def draw(
-    folder: Path, run: Step, device: str, sampler: str, count: int, rng: torch.Generator
-) -> torch.Tensor:  # fmt: skip
-    """uint8 (count, C, H, W) from the generator that the training run `run` left in `folder`."""
-    from safetensors.torch import load_file
-
-    settings = Training.model_validate(run.settings["training"])
-    shape = tuple(run.input("data").settings["declared"]["shape"])
-    network = GENERATORS[settings.generator.name].build(settings.latent, settings.generator.hidden, shape)
-    network.load_state_dict(load_file(folder / GENERATOR))
-    return SAMPLERS[sampler].draw(network.to(device), count, settings.latent, rng)

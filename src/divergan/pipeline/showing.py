@@ -12,10 +12,11 @@ from divergan.lazy import lazy
 from divergan.metrics import METRICS, measurable
 from divergan.objectives import OBJECTIVES
 from divergan.params import leaves
-from divergan.pipeline.files import HISTORY, SAMPLES, SPLITS, load_images
+from divergan.pipeline.files import HISTORY, SPLITS, load_images, samples_file
 from divergan.pipeline.job import Job
+from divergan.pipeline.sampler_showing import chapter_tables
 from divergan.pipeline.tables import identity
-from divergan.plan import Step
+from divergan.plan import PRIOR, Step
 from divergan.store import RUN, place, read_json, write_json, written
 
 if TYPE_CHECKING:
@@ -44,8 +45,10 @@ def study_tables(job: Job) -> Tables:
         pd.read_parquet(place(job.root, run) / HISTORY).assign(**identity(run, variants))
         for run in job.step.inputs_of("train")
     ]
+    read: dict[str, Any] = {name: pd.read_csv(compared / f"{name}.csv") for name in COMPARED}
     return Tables(
-        **{name: pd.read_csv(compared / f"{name}.csv") for name in COMPARED},
+        **read,
+        **chapter_tables(job, compared),
         history=pd.concat(histories, ignore_index=True),
         samples=shown_samples(job),
         metrics={name: METRICS[name] for name in measurable(features.provides)},
@@ -56,8 +59,9 @@ def study_tables(job: Job) -> Tables:
 def shown_samples(job: Job) -> dict[str, Any]:
     """The first samples of every run, on the same latents for equal seeds, and real images of the study's reference."""
     samples = {
-        step.input("train").key: pictures(load_images(place(job.root, step) / SAMPLES))
+        step.input("train").key: pictures(load_images(samples_file(place(job.root, step), PRIOR)))
         for step in job.step.inputs_of("sample")
+        if "samplers" not in step.settings
     }
     data = job.step.inputs_of("train")[0].input("data")
     reference = job.step.input("compare").settings["reference"]

@@ -15,6 +15,7 @@ from divergan.pipeline.files import (
 )
 from divergan.pipeline.files import METRICS as METRICS_FILE
 from divergan.pipeline.job import Job
+from divergan.pipeline.sampler_tables import IDENTITY, is_resampled, sampler_tables
 from divergan.plan import CLAIMS, PUBLISHED, REAL, Step
 from divergan.store import RUN, place, read_json, write_json, written
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 else:
     pd = lazy("pandas")
 
-IDENTITY = ("key", "variant", "objective", "label", "arm", "seed")
 VARIANT_FACTS = ("overlapping", "generator_loss", "regulariser", "regulariser_kind", "training_images")
 RELEASED = "released_evaluation"  # stands among the feature sets: the reference's, with the released code's two faults
 
@@ -35,6 +35,7 @@ def compare(job: Job) -> dict[str, Any]:
     from divergan.claims import read
     from divergan.claims.judging import judge
     from divergan.comparison import beside_published, ranking, summarise
+    from divergan.sampler_evidence import sampled_runs
 
     settings = job.step.settings
     runs, floors = runs_table(job), floors_table(job)
@@ -44,6 +45,8 @@ def compare(job: Job) -> dict[str, Any]:
     images = {variant: facts["training_images"] for variant, facts in settings["variants"].items()}
     ours = summary.assign(training_images=summary["variant"].map(images))
     fids, controls = feature_fids_table(job, runs), controls_of(job)
+    chapter = sampler_tables(job, runs, FEATURE_SETS[settings["features"]].provides)
+    claimed = sampled_runs(runs, chapter["samplers"]) if "samplers" in chapter else runs
     claims = read(job.root / CLAIMS) if settings["reference"] == "evaluation" else []  # tuning images judge nothing
     tables = {
         "runs": runs,
@@ -52,7 +55,7 @@ def compare(job: Job) -> dict[str, Any]:
         "ranking": ranking(summary),
         "over_training": over_training_table(job),
         "published": beside_published(ours, published, **measured),
-        "claims": judge(claims, runs, published=published, training_images=images,
+        "claims": judge(claims, claimed, published=published, training_images=images,
                         checksums=generator_checksums(job), **measured),
         "feature_fids": fids,
         "agreement": evidence.agreement_table(fids),
@@ -61,6 +64,7 @@ def compare(job: Job) -> dict[str, Any]:
         "variance": evidence.variance_table(runs),
         "ablation": evidence.ablation_table(runs),
         "controls": evidence.controls_table(runs, floors, controls),
+        **chapter,
     }  # fmt: skip
     for name, table in tables.items():
         with written(job.out / f"{name}.csv") as temporary:
@@ -78,8 +82,8 @@ def identity(step: Step, variants: dict[str, Any]) -> dict[str, Any]:
 
 
 def evaluations(job: Job) -> list[Step]:
-    """The evaluations of runs, that of real images left out."""
-    return [step for step in job.step.inputs_of("evaluate") if step.key != REAL]
+    """The evaluations of runs as their prior draws them; those of real images and of other samplers left out."""
+    return [step for step in job.step.inputs_of("evaluate") if step.key != REAL and not is_resampled(step)]
 
 
 def runs_table(job: Job) -> pd.DataFrame:
@@ -134,15 +138,9 @@ def feature_label(step: Step) -> str:
 
 def controls_of(job: Job) -> pd.DataFrame:
     """What each evaluation found of the released evaluation's faults and of copies; "real" is that of real images."""
-    keys = {
-        step.key: step.key if step.key == REAL else step.input("train").key for step in job.step.inputs_of("evaluate")
-    }
-    return pd.DataFrame(
-        [
-            {"key": keys[step.key], **read_json(place(job.root, step) / CONTROLS)}
-            for step in job.step.inputs_of("evaluate")
-        ]
-    )
+    keys = {REAL: REAL} | {step.key: step.input("train").key for step in evaluations(job)}
+    judged = [step for step in job.step.inputs_of("evaluate") if step.key in keys]
+    return pd.DataFrame([{"key": keys[step.key], **read_json(place(job.root, step) / CONTROLS)} for step in judged])
 
 
 def generator_checksums(job: Job) -> dict[str, str]:

@@ -13,6 +13,7 @@ from divergan.figures.declaration import floor_of, outcome, trained
 from divergan.report.evidence import evidence_values
 from divergan.report.formulas import interval, number, typst
 from divergan.report.published import published_values
+from divergan.report.reweighting import reweighting_values
 from divergan.report.wording import NONE, cell, source, text
 
 HEADLINE = "fid"
@@ -69,6 +70,7 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
         "measurement": _measurement(provenance, tables),
         "provenance": _provenance_rows(provenance, len(tables.runs)),
         **evidence_values(tables),
+        **reweighting_values(tables),
     }
 
 

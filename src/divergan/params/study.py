@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from divergan.data import DATASETS, TRAINING_ARMS, data_set
 from divergan.data.sets import own_names
 from divergan.features import FEATURE_SETS
-from divergan.networks import CRITICS, GENERATORS
 from divergan.objectives import OBJECTIVES
-from divergan.samplers import SAMPLERS
+from divergan.params.sampling import Entry, Reweighting, Weights
+from divergan.params.training import Training
+from divergan.params.values import Name, Positive, Seed, Seeds, merged
 from divergan.strict import Strict, known, message, misfit
 from divergan.strict_yaml import ParameterError, load, plain
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]  # safe in a path, a URL and a shell
-Positive = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-def distinct(seeds: list[int]) -> list[int]:
-    if twice := sorted({s for s in seeds if seeds.count(s) > 1}):
-        raise ValueError(f"seeds must be distinct, {', '.join(map(str, twice))} stands there twice")
-    return seeds
-
-
-Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
 
 
 class Splits(Strict):
@@ -45,10 +26,21 @@ class Splits(Strict):
     evaluation: Positive
 
 
-class VariantSeeds(Strict):
-    """The seeds that a variant may state instead of the study's."""
+class OfVariant(Strict):
+    """What a variant may state instead of the study's, its training aside."""
 
     seeds: Seeds
+    sampling: list[str]
+
+    @field_validator("sampling")
+    @classmethod
+    def _are_samplers(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        assert info.context is not None
+        samplers, objective = info.context
+        for name in names:
+            if "ratio" in samplers[known(name, samplers)].needs and OBJECTIVES[objective].log_ratio is None:
+                raise ValueError(f"{name} needs log p/q, and the critic of {objective} identifies no ratio")
+        return names
 
 
 class Data(Strict):
@@ -100,84 +92,6 @@ class Features(Strict):
         return known(name, FEATURE_SETS)
 
 
-class GeneratorNetwork(Strict):
-    name: str
-    hidden: list[Positive]
-
-    @field_validator("name")
-    @classmethod
-    def _exists(cls, name: str) -> str:
-        return known(name, GENERATORS)
-
-
-class CriticNetwork(Strict):
-    name: str
-    hidden: list[Positive]
-    spectral_norm: bool
-
-    @field_validator("name")
-    @classmethod
-    def _exists(cls, name: str) -> str:
-        return known(name, CRITICS)
-
-
-class Training(Strict):
-    """What determines one training run, its seed and the data aside."""
-
-    objective: str
-    generator_loss: Literal["alternative", "bound"]
-    images: str | int
-    generator: GeneratorNetwork
-    critic: CriticNetwork
-    latent: Positive
-    batch: Annotated[int, Field(ge=2)]
-    steps: Positive
-    n_critic: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
-    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
-    r1_gamma: Annotated[float, Field(ge=0)]
-    r1_every: Positive
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
-    checkpoints: Positive
-    checkpoint_samples: Annotated[int, Field(ge=2)]
-    history_every: Positive
-
-    @field_validator("objective")
-    @classmethod
-    def _exists(cls, name: str) -> str:
-        return known(name, OBJECTIVES)
-
-    @field_validator("images", mode="plain")
-    @classmethod
-    def _names_images(cls, images: object) -> str | int:
-        if isinstance(images, str) and images in TRAINING_ARMS:
-            return images
-        if isinstance(images, int) and not isinstance(images, bool) and images >= 2:
-            return images
-        raise ValueError(f"expected {' or '.join(TRAINING_ARMS)}, or a number of images of the gan split from 2 on")
-
-    @model_validator(mode="after")
-    def _fits_together(self, info: ValidationInfo) -> Training:
-        if self.checkpoints > self.steps:
-            raise misfit(
-                f"{self.checkpoints} do not fit into steps = {self.steps}: expected at most one a step", "checkpoints"
-            )
-        if isinstance(study := info.context, Study):
-            study.fits(self)
-        return self
-
-    @property
-    def regulariser(self) -> str:
-        """The regularisers in words, as tables print them."""
-        return self.regulariser_kind.replace("R1", f"R1 γ={self.r1_gamma:g} every {self.r1_every}")
-
-    @property
-    def regulariser_kind(self) -> str:
-        """The regularisers without their strength: the factor of an ablation."""
-        kinds = ("R1" if self.r1_gamma else "", "spectral norm" if self.critic.spectral_norm else "")
-        return ", ".join(filter(None, kinds)) or "none"
-
-
 class Arm(Strict):
     label: str
     training: dict[str, Any] = Field(default_factory=dict)
@@ -185,18 +99,13 @@ class Arm(Strict):
 
     def own(self, variant: str) -> dict[str, Any]:
         """The training parameters that stand at the variant itself."""
-        return {name: value for name, value in (self.variants[variant] or {}).items() if name != "seeds"}
+        stated = self.variants[variant] or {}
+        return {name: value for name, value in stated.items() if name not in OfVariant.model_fields}
 
 
 class Evaluation(Strict):
     samples: Annotated[int, Field(ge=2)] | None = None  # a run; null: as many as the reference has
-    sampler: str
     reference: Literal["evaluation", "tuning"] = "evaluation"  # tuning: for choices, no reported number rests on them
-
-    @field_validator("sampler")
-    @classmethod
-    def _exists(cls, name: str) -> str:
-        return known(name, SAMPLERS)
 
 
 class Study(Strict):
@@ -213,6 +122,8 @@ class Study(Strict):
     training: dict[str, Any]
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
     evaluation: Evaluation
+    reweighting: Reweighting | None = None
+    sampling: list[str] = Field(default_factory=list)  # entries of reweighting.samplers, beside the prior
 
     @model_validator(mode="after")
     def _fits_together(self) -> Study:
@@ -255,18 +166,15 @@ class Study(Strict):
 
     def seeds_of(self, key: str) -> list[int]:
         """The seeds of a variant key: its own where it states some, else the study's."""
+        return self._stated(key, "seeds", self.seeds)
+
+    def sampling_of(self, key: str) -> list[str]:
+        """The samplers of a variant key beside the prior: its own where it states some, else the study's."""
+        return self._stated(key, "sampling", self.sampling)
+
+    def _stated(self, key: str, name: str, otherwise: Any) -> Any:
         variant, arm = key.split(".")
-        return (self.arms[arm].variants[variant] or {}).get("seeds", self.seeds)
-
-
-def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Later layers over earlier ones, mapping by mapping."""
-    result: dict[str, Any] = {}
-    for layer in layers:
-        for key, value in layer.items():
-            below = result.get(key)
-            result[key] = merged(below, value) if isinstance(below, dict) and isinstance(value, Mapping) else value
-    return result
+        return (self.arms[arm].variants[variant] or {}).get(name, otherwise)
 
 
 def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -281,18 +189,32 @@ def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 def read(path: Path) -> Study:
     """The parameters in a YAML 1.2 file, validated; those that it lacks from the study that it is `like`."""
     document = load(path)
-    try:
-        study = Study.model_validate(like_another(path, document))
-    except ValidationError as error:
-        raise ParameterError(message(path, document, error, ())) from None
+
+    def check(model: type[Strict], value: Any, context: Any, *layers: tuple[str, ...]) -> Any:
+        try:
+            return model.model_validate(value, context=context)
+        except ValidationError as error:
+            raise ParameterError(message(path, document, error, *layers)) from None
+
+    study = check(Study, like_another(path, document), None, ())
+    chapter, samplers = study.reweighting, {}
+    if chapter is not None:
+        common, place = ("reweighting", "training"), ("reweighting", "weights")
+        for name, own in chapter.weights.items():
+            check(Weights, merged(chapter.training, own), None, (*place, name), common)
+            if chapter.oracle and name in chapter.oracle.weights:
+                over = merged(chapter.training, own, chapter.oracle.training)
+                check(Weights, over, None, ("reweighting", "oracle", "training"), (*place, name), common)
+        for name, entry in chapter.samplers.items():
+            check(Entry, entry, chapter, ("reweighting", "samplers", name))
+            samplers[name] = chapter.sampler_of(name)[0]
     for key, arm in study.arms.items():
         for variant in arm.variants:
-            try:
-                Training.model_validate(merged(study.training, arm.training, arm.own(variant)), context=study)
-                VariantSeeds.model_validate({"seeds": study.seeds_of(f"{variant}.{key}")})
-            except ValidationError as error:
-                layers = (("arms", key, "variants", variant), ("arms", key, "training"), ("training",))
-                raise ParameterError(message(path, document, error, *layers)) from None
+            own_place, arm_place = ("arms", key, "variants", variant), ("arms", key, "training")
+            layers = (own_place, arm_place, ("training",))
+            training = check(Training, merged(study.training, arm.training, arm.own(variant)), study, *layers)
+            own = {"seeds": study.seeds_of(f"{variant}.{key}"), "sampling": study.sampling_of(f"{variant}.{key}")}
+            check(OfVariant, own, (samplers, training.objective), own_place, ())
     return study
 
 

@@ -1,0 +1,11 @@
+"""Typed parameters: unknown or impossible values are refused with the file, the line and what would be accepted."""
+
+from __future__ import annotations
+
+from divergan.params.sampling import Oracle, Reweighting, Weights
+from divergan.params.study import Study, leaves, read
+from divergan.params.training import Training
+from divergan.params.values import merged
+from divergan.strict_yaml import ParameterError
+
+__all__ = ["Oracle", "ParameterError", "Reweighting", "Study", "Training", "Weights", "leaves", "merged", "read"]

@@ -1,0 +1,43 @@
+# Importance weights on the latent space of a trained generator, and the plane where the right ones are known.
+
+
+rule reweight_one:
+    input:
+        inputs_of("reweight"),
+    output:
+        output_of("reweight"),
+    log:
+        log_of("reweight"),
+    priority: 5
+    conda:
+        "../../environment.yml"
+    threads: PLAN.study.threads
+    resources:
+        gpu=GPUS,
+    params:
+        file=PARAMS,
+    shell:
+        "divergan reweight {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
+
+
+rule oracle:
+    input:
+        inputs_of("oracle"),
+    output:
+        output_of("oracle"),
+    log:
+        log_of("oracle"),
+    priority: 10
+    conda:
+        "../../environment.yml"
+    threads: PLAN.study.threads
+    params:
+        file=PARAMS,
+    shell:
+        "divergan oracle {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
+
+
+rule reweight:
+    input:
+        all_of("reweight", "oracle"),
+    localrule: True
