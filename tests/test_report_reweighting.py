@@ -90,7 +90,7 @@ def test_the_chapter_has_no_name_of_the_code(page):
 
 def test_the_truth_is_told_by_weights_and_target(page):
     assert re.search(
-        r"With the weights Learned, as derived 𝑊 1 falls on Two modes , from 0\.\d+ \[.{14}\] to 0\.\d+", page
+        r"With the weights Learned, as derived 𝑊 1 falls on Two modes , from 0\.\d+ \[.{12}\] to 0\.\d+", page
     )
     assert re.search(r"falls on 25 modes , from .{40,60} or \d\d % \[\d\d %, \d\d %\] of the way to the oracle", page)
     assert re.search(r"With the weights As printed 𝑊 1 rises on Two modes , from [^;]+, and modes are lost;", page)

@@ -291,8 +291,9 @@ def sampler_facts(study: params.Study) -> dict[str, dict[str, str]]:
     facts = {PRIOR: {"sampler_label": SAMPLERS[PRIOR].label, "method": PRIOR, "weights": ""}}
     chapter = study.reweighting
     for name, (sampler, own) in {n: chapter.sampler_of(n) for n in chapter.samplers}.items() if chapter else ():
-        label, weights = sampler.described(own), getattr(own, "weights", "")
-        facts[name] = {"sampler_label": label, "method": sampler.name, "weights": weights}
+        weights = getattr(own, "weights", "")
+        shown = own.model_copy(update={"weights": weights_labels(study)[weights]}) if weights else own
+        facts[name] = {"sampler_label": sampler.described(shown), "method": sampler.name, "weights": weights}
     return facts
 
 

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from divergan.samplers import BLOCK, Stuck, latents
+from divergan.samplers.chains import begun, leave
+from divergan.samplers.declaration import blocks
 from sampler_toys import SURE, categories, draw, fit, identity, random
 
 Q = [0.1, 0.2, 0.3, 0.25, 0.15]
@@ -43,6 +45,22 @@ def test_chains_that_never_moved_run_on_to_their_first_move():
     assert fit(drawn.images, P) > SURE
     assert model.cost.draws > 3000 * 50
     assert model.cost.draws == model.cost.generator_evaluations == model.cost.critic_evaluations
+
+
+def test_chains_that_run_on_share_a_block_and_take_their_first_move():
+    model = identity(log_ratio=lambda x: x[:, 0] * 0, real_log_ratios=torch.zeros(1))  # every proposal is moved to
+    chains = begun(model, 2, random(7))
+    leave(model, chains, 0, blocks(2, random(7).latents), random(7))
+    assert torch.equal(chains.latents, latents(BLOCK, 2, random(7).latents)[[0, BLOCK // 2]])
+
+
+def test_chains_that_run_on_are_judged_from_where_each_stands():
+    model = identity(log_ratio=lambda x: x[:, 0] * 0, real_log_ratios=torch.zeros(1), most_draws=600)
+    chains = begun(model, 2, random(8))
+    chains.log_ratios[1] = 1000.0
+    with pytest.raises(Stuck, match="accepted 1 of"):
+        leave(model, chains, 0, blocks(2, random(8).latents), random(8))
+    assert chains.moves.tolist() == [1, 0]
 
 
 def test_a_start_of_ratio_0_is_left_for_anything():

@@ -93,6 +93,12 @@ def test_the_first_step_of_transport_follows_the_score_alone():
     torch.testing.assert_close(moved, torch.tensor([[0.1 * 4 / k_eff, 0.0]]).expand(5, 2), rtol=1e-4, atol=1e-6)
 
 
+def test_transport_by_hand():
+    model = identity(score=lambda x: x[:, 1])
+    start, z = torch.tensor([[1.0, 1.0]]), torch.tensor([[4.0, 5.0]])
+    assert transport(model, start, 2.0, z).tolist() == [5 - 5 / 2]
+
+
 def test_k_eff_is_the_steepest_slope_between_pairs():
     assert steepest(identity(latent=1, score=lambda x: -3 * x[:, 0]), random(8)) == pytest.approx(3, rel=1e-4)
     # In two dimensions the steepest of 100 random directions is within 5 degrees of the gradient all but surely.

@@ -45,6 +45,12 @@ def test_what_minus_infinity_takes_from_the_generated_raises_the_rest():
     assert calibrated(torch.tensor([-math.inf])) == -math.inf
 
 
+def test_what_minus_infinity_takes_is_all_that_a_critic_of_the_wrong_way_round_knows():
+    real, fake = gaussians(1000, 1000)
+    fake[:400] = math.inf  # -inf below
+    assert float(calibrate("logistic", -real, -fake)(torch.tensor([3.0]))) == pytest.approx(-math.log(0.6), abs=1e-5)
+
+
 @pytest.mark.parametrize("kind", CALIBRATIONS)
 def test_degenerate_critics_give_numbers(kind):
     constant = torch.zeros(50)

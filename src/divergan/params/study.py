@@ -37,6 +37,8 @@ class OfVariant(Strict):
     def _are_samplers(cls, names: list[str], info: ValidationInfo) -> list[str]:
         assert info.context is not None
         samplers, objective = info.context
+        if names and not samplers:
+            raise ValueError("there is no chapter `reweighting`, whose samplers it could name")
         for name in names:
             if "ratio" in samplers[known(name, samplers)].needs and OBJECTIVES[objective].log_ratio is None:
                 raise ValueError(f"{name} needs log p/q, and the critic of {objective} identifies no ratio")
@@ -123,7 +125,6 @@ class Study(Strict):
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
     evaluation: Evaluation
     reweighting: Reweighting | None = None
-    sampling: list[str] = Field(default_factory=list)  # entries of reweighting.samplers, beside the prior
 
     @model_validator(mode="after")
     def _fits_together(self) -> Study:
@@ -169,8 +170,8 @@ class Study(Strict):
         return self._stated(key, "seeds", self.seeds)
 
     def sampling_of(self, key: str) -> list[str]:
-        """The samplers of a variant key beside the prior: its own where it states some, else the study's."""
-        return self._stated(key, "sampling", self.sampling)
+        """The entries of reweighting.samplers that draw from a variant's generators beside the prior."""
+        return self._stated(key, "sampling", [])
 
     def _stated(self, key: str, name: str, otherwise: Any) -> Any:
         variant, arm = key.split(".")
