@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from divergan.plan import Plan
-from divergan.publishing import README_METRICS, result_table
+from divergan.publishing import README_METRICS, result_table, sampler_lines
 
 SMOKE = Path("params/smoke.yaml")
 
@@ -28,6 +28,23 @@ def folder(tmp_path):
     verdicts = ["undecided", "reproduced", "undecided"]
     pd.DataFrame({"verdict": verdicts}).to_csv(tmp_path / "claims.csv", index=False)
     return tmp_path
+
+
+def test_samplers_of_the_first_variant_follow_with_their_cost(folder):
+    effects = [
+        {"variant": variant, "label": label, "sampler": "s", "sampler_label": "S, |z| < 1", "against": against,
+         "metric": metric, "n": n, "effect": 0.5, "low": 0.25, "high": 0.75}
+        for variant, label in (("a.x", "Alpha"), ("b.x", "Beta"))
+        for against in ("prior", "trained_on")
+        for metric, n in (("fid", 5), ("precision", 0))
+    ]  # fmt: skip
+    pd.DataFrame(effects).to_csv(folder / "effects.csv", index=False)
+    costs = [{"variant": v, "sampler": "s", "evaluations": rows} for v, rows in (("a.x", 6.0), ("b.x", 7.0))]
+    pd.DataFrame(costs).to_csv(folder / "frontier.csv", index=False)
+    lines = sampler_lines(folder)
+    assert lines[2:4] == [r"| S, \|z\| < 1 | 0.500 [0.250, 0.750] | – | 6.00 |", ""]
+    assert "Alpha's generators against their prior, paired over 5 seeds" in lines[4]
+    assert sampler_lines(folder / "none") == []
 
 
 def test_rows_are_in_the_rankings_order_with_intervals_counts_and_floor(folder, monkeypatch):

@@ -53,12 +53,12 @@ class Project:
         assert (done.returncode == 0) == ok, output
         return output
 
-    def snakemake(self, *arguments: str, ok: bool = True) -> str:
-        return self.run("snakemake", "--cores", "2", *arguments, "--config", f"params={PARAMS}", ok=ok)
+    def snakemake(self, *arguments: str, ok: bool = True, params: str = PARAMS) -> str:
+        return self.run("snakemake", "--cores", "2", *arguments, "--config", f"params={params}", ok=ok)
 
-    def planned_jobs(self) -> dict[str, int]:
+    def planned_jobs(self, params: str = PARAMS) -> dict[str, int]:
         """Rule -> number of jobs of a dry run."""
-        output = self.snakemake("--dry-run")
+        output = self.snakemake("--dry-run", params=params)
         counts = dict(re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE))
         counts.pop("total", None)
         return {rule: int(count) for rule, count in counts.items()}
@@ -105,6 +105,22 @@ def test_everything_is_made_and_then_there_is_nothing_to_do(fresh):
     assert (fresh.folder / "reports/smoke/report.pdf").read_bytes().startswith(b"%PDF")
     assert len(fresh.made()) == 4
     assert "Nothing to be done" in fresh.snakemake()
+
+
+def test_the_chapter_of_samplers_is_made_printed_and_follows_an_edit(project):
+    params = "params/smoke_samplers.yaml"
+    project.snakemake(params=params)
+    (values,) = project.folder.glob("results/smoke_samplers/report/*/values.json")
+    chapter = json.loads(values.read_text())["reweighting"]
+    assert len(chapter["methods"]) == 14
+    assert {"planar", "sampler_effects", "frontier", "weight_training"} <= set(json.loads(values.read_text())["figures"])
+    assert (project.folder / "reports/smoke_samplers/report.pdf").read_bytes().startswith(b"%PDF")
+    assert "Nothing to be done" in project.snakemake(params=params)
+
+    project.edit(params, "{sampler: dot, steps: 2, ", "{sampler: dot, steps: 3, ")
+    assert project.planned_jobs(params) == {
+        "sample": 2, "evaluate_one": 2, "compare": 1, "figures": 1, "report": 1, "all": 1,
+    }  # fmt: skip
 
 
 def test_a_fault_in_the_claims_is_told_before_anything_is_made(project):

@@ -39,3 +39,15 @@ def divergan(folder: Path, *arguments: str, **more: str) -> subprocess.Completed
     """The command line as a person starts it, in `folder`."""
     command = [sys.executable, "-c", "from divergan.cli import main; main()", *arguments]
     return subprocess.run(command, cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=120)
+
+
+SAMPLERS = (ROOT / "params/smoke_samplers.yaml").read_text("utf-8")
+
+
+def sampled_project(folder: Path, *pairs: tuple[str, str]) -> Path:
+    """The same with params.yaml from smoke_samplers.yaml, edited; smoke.yaml, which it is like, lies in params/."""
+    project(folder, *SMALL)
+    (folder / "params").mkdir()
+    (folder / "params/smoke.yaml").write_text((folder / "params.yaml").read_text("utf-8"), "utf-8")
+    (folder / "params.yaml").write_text(edited(SAMPLERS, *pairs), "utf-8")
+    return folder

@@ -22,7 +22,7 @@ from divergan.features import FEATURE_SETS
 from divergan.fingerprint import fingerprint, place_of
 from divergan.networks import CRITICS, GENERATORS
 from divergan.objectives import AS_PUBLISHED, OBJECTIVES
-from divergan.planar import TARGETS
+from divergan.planar import LATENT_RS, TARGETS
 from divergan.samplers import SAMPLERS
 
 PUBLISHED = Path("data/published.csv")
@@ -203,8 +203,8 @@ class Plan:
             name: chapter.oracle_weights_of(name).model_dump(exclude={"label"}) for name in chapter.oracle.weights
         }
         settings = chapter.oracle.model_dump(include={"seeds", "samples"}) | {"weights": weights}
-        declared = place_of(TARGETS[target], "planar")
-        return self._step("oracle", target, settings | {"threads": self.study.threads}, (), declared)
+        used = place_of(TARGETS[target], "planar"), place_of(LATENT_RS, "samplers")
+        return self._step("oracle", target, settings | {"threads": self.study.threads}, (), *used)
 
     def _sample(self, run: Step) -> Step:
         settings = {"samples": self.study.samples, "seed": run.settings["seed"]}

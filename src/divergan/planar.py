@@ -18,6 +18,7 @@ from divergan.lazy import lazy
 from divergan.networks.mlp import mlp_critic
 from divergan.randomness import derived_seed, generator
 from divergan.reweighting import Reweighting, WeightRecord, reweight, start
+from divergan.samplers import SAMPLERS, Model, Random, Sampler, Stuck
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +37,9 @@ Weight = Callable[["torch.Tensor"], "torch.Tensor"]  # z (n, 2) -> w (n,)
 POINTS = 10_000  # data that w is learned from
 CRITIC = (128, 128, 128)  # hidden sizes; started fresh, for there is no trained critic here
 OFF_MANIFOLD = 4  # standard deviations from every mode: 0.03 % of the data are farther
-SHARES = 20_000  # proposals that shares and acceptance are counted on
+PROPOSALS = 50_000  # that the shares before, and what latentRS is expected to do, are counted on
+ACCEPTED = 5_000  # that the shares after are counted on
+BINS = 20  # of the test of distribution
 TAIL = 6  # standard deviations beyond the outer modes where the staircase ends: 1e-9 of z lie there
 NODES = 50  # of the staircase's table, a standard deviation
 ORACLES = (
@@ -139,11 +142,11 @@ class Target:
 
     def log_p(self, x: np.ndarray) -> np.ndarray:
         """Exact log density of the data at x (n, 2)."""
-        return sum(axis.log_p(x[:, i]) for i, axis in enumerate(self.axes))
+        return self.axes[0].log_p(x[:, 0]) + self.axes[1].log_p(x[:, 1])
 
     def log_q(self, x: np.ndarray) -> np.ndarray:
         """Exact log density of the generated points at x (n, 2)."""
-        return sum(axis.log_q(x[:, i]) for i, axis in enumerate(self.axes))
+        return self.axes[0].log_q(x[:, 0]) + self.axes[1].log_q(x[:, 1])
 
     def ratio(self, x: np.ndarray) -> np.ndarray:
         """Exact p/q at x (n, 2)."""
@@ -172,6 +175,8 @@ GRID = Target(
         Axis(centres=(-4.0, -2.0, 0.0, 2.0, 4.0), masses=(0.13, 0.15, 0.17, 0.19, 0.21), sigma=0.05),
     ),
 )
+
+LATENT_RS = SAMPLERS["latent_rs"]
 
 TARGETS: dict[str, Target] = {target.name: target for target in (TWO_MODES, GRID)}
 
@@ -211,50 +216,79 @@ def oracle_weights(generated: np.ndarray, data: np.ndarray, m: float) -> np.ndar
 
 
 def wasserstein(a: np.ndarray, b: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Exact Wasserstein-1 distance, Euclidean, between points a (N, 2), of these weights (N,) or equal, and b (M, 2)."""
+    """Exact Wasserstein-1 distance, Euclidean, of points a (N, 2), with these weights (N,) or equal, from b (M, 2)."""
     mass = np.ones(len(a)) if weights is None else weights
     distances = ot.dist(a, b, metric="euclidean")
     return float(ot.emd2(mass / mass.sum(), np.full(len(b), 1 / len(b)), distances, numItermax=10_000_000))
 
 
-def judge(target: Target, weight: Weight, m: float, seed: int, count: int) -> dict[str, float]:
+def judge(
+    target: Target, weight: Weight, m: float, seed: int, count: int, sampler: Sampler = LATENT_RS
+) -> dict[str, float]:
     """What latentRS with `weight` makes of the target's generator, beside the exact answers.
 
-    W1 is to `count` fresh data, of `count` points each: generated (before), accepted with probability min(1, w/m)
-    (after), generated and weighted by an oracle that saw other data, and other data (floor). Shares are of SHARES
-    proposals, and of the accepted among them. balance: the smallest share of a mode among points on the manifold, times
-    the number of modes, so 1 is balanced and 0 a lost mode. expected_acceptance is E min(w, m) / m on other latents.
+    W1 is to `count` fresh data, of `count` points each: generated (before), drawn by `sampler` (after), generated and
+    weighted by an oracle that saw other data, and other data (floor). Shares are of PROPOSALS generated points and of
+    ACCEPTED drawn ones. balance: the smallest share of a mode among points on the manifold, times the number of modes,
+    so 1 is balanced and 0 a lost mode. `expected_acceptance` is E min(w, m) / m on proposals of its own.
+    `distribution_p`: chi-square test that the drawn latents follow min(w, m) times the prior.
     Rank correlations are Spearman's, of w with the mean of ORACLES oracles' weights and with the exact p/q.
+    A sampler that is stuck has drawn nothing: W1 is then infinite, and no mode is left.
     """
     rng = generator(seed, "planar judge")
-    fresh, other = target.reference(count, rng).numpy(), target.data(count, rng).numpy()
-    x, w = proposed(target, weight, SHARES, rng)
-    taken = torch.rand(SHARES, generator=rng).numpy() < w / m
-    oracles = [oracle_weights(x[:count], data, m) for data in (other, *more_data(target, count, rng))]
+    fresh, other = (draw(count, rng).numpy() for draw in (target.reference, target.data))
+    z = torch.randn(PROPOSALS, 2, generator=rng)
+    x, w = evaluated(target, weight, z)
+    model = Model(generator=target.generate, latent=2, device="cpu", weight=weight, m=m)
+    points, latents = drawn(model, sampler, seed, count)
+    oracles = [oracle_weights(x[:count], other, m)]
+    oracles += [oracle_weights(x[:count], target.data(count, rng).numpy(), m) for _ in range(ORACLES - 1)]
     return {
         "w1_before": wasserstein(x[:count], fresh),
-        "w1_after": wasserstein(x[taken][:count], fresh) if taken.any() else float("inf"),
+        "w1_after": wasserstein(points[:count], fresh) if len(points) else float("inf"),
         "w1_oracle": wasserstein(x[:count], fresh, oracles[0]),
         "w1_floor": wasserstein(other, fresh),
         "rank_correlation": rank_correlation(w[:count], np.mean(oracles, axis=0)),
         "ratio_correlation": rank_correlation(w, target.ratio(x)),
         "off_oracle": float(np.average(target.modes(x[:count]) < 0, weights=oracles[0])),
         **shares(target, x, "before"),
-        **shares(target, x[taken], "after"),
-        "acceptance": float(taken.mean()),
-        "expected_acceptance": float(np.minimum(proposed(target, weight, SHARES, rng)[1], m).mean()) / m,
+        **shares(target, points, "after"),
+        "acceptance": model.cost.acceptance,
+        "expected_acceptance": float(np.minimum(w, m).mean()) / m,
+        "distribution_p": distribution_p(evaluated(target, weight, latents)[1], w, m) if len(latents) else 0.0,
     }
 
 
-def proposed(target: Target, weight: Weight, count: int, rng: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Generated points (count, 2) and w (count,) of as many latents."""
-    z = torch.randn(count, 2, generator=rng)
+def evaluated(target: Target, weight: Weight, z: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Generated points (n, 2) and w (n,) of latents (n, 2)."""
     with torch.no_grad():
         return target.generate(z).numpy().astype(float), weight(z).numpy().astype(float)
 
 
-def more_data(target: Target, count: int, rng: torch.Generator) -> list[np.ndarray]:
-    return [target.data(count, rng).numpy() for _ in range(ORACLES - 1)]
+def drawn(model: Model, sampler: Sampler, seed: int, count: int) -> tuple[np.ndarray, torch.Tensor]:
+    """Points (n, 2) and latents (n, 2) of the sampler, ACCEPTED or at least `count`; none where it is stuck."""
+    random = Random(latents=generator(seed, "planar latents"), choices=generator(seed, "planar choices"))
+    try:
+        found = sampler.draw(model, max(count, ACCEPTED), None, random)
+    except Stuck:
+        return np.empty((0, 2)), torch.empty(0, 2)
+    return found.images.numpy().astype(float), found.latents
+
+
+def distribution_p(accepted: np.ndarray, proposed: np.ndarray, m: float) -> float:
+    """p that w of what was accepted (n,) is distributed as w of proposals (N,), n << N, in proportion to min(w, m).
+
+    In BINS bins of equally many proposals. What is accepted differs from what is proposed by a function of w alone, so
+    the distribution of w tells all; a constant w is one bin, and tells nothing.
+    """
+    edges = np.unique(np.quantile(proposed, np.linspace(0, 1, BINS + 1)[1:-1]))
+    expected = np.bincount(np.digitize(proposed, edges), weights=np.minimum(proposed, m), minlength=len(edges) + 1)
+    observed = np.bincount(np.digitize(accepted, edges), minlength=len(edges) + 1)
+    possible = expected > 0
+    if observed[~possible].any():
+        return 0.0
+    wanted = expected[possible] / expected.sum() * observed.sum()
+    return float(scipy.stats.chisquare(observed[possible], wanted).pvalue) if possible.sum() > 1 else 1.0
 
 
 def shares(target: Target, x: np.ndarray, when: str) -> dict[str, float]:
@@ -262,8 +296,8 @@ def shares(target: Target, x: np.ndarray, when: str) -> dict[str, float]:
     modes = target.modes(x)
     counts = np.bincount(modes[modes >= 0], minlength=len(target.centres))
     return {
-        f"off_{when}": float((modes < 0).mean()),
-        f"balance_{when}": float(counts.min() / counts.sum() * len(counts)),
+        f"off_{when}": float((modes < 0).sum() / len(modes)) if len(modes) else float("nan"),
+        f"balance_{when}": float(counts.min() / max(1, counts.sum()) * len(counts)),
         f"modes_{when}": int((counts > 0).sum()),
     }
 
@@ -281,11 +315,9 @@ def map_of(target: Target, weight: Weight, bins: int, m: float) -> dict[str, np.
     """
     axis = torch.linspace(-REACH, REACH, bins)
     z = torch.cartesian_prod(axis, axis).flip(1)
-    with torch.no_grad():
-        x, w = target.generate(z).numpy().astype(float), weight(z).numpy()
+    x, w = evaluated(target, weight, z)
     return {
         "axis": axis.numpy(),
-        "z": z.numpy().reshape(bins, bins, 2),
         "w": w.reshape(bins, bins),
         "x": x.reshape(bins, bins, 2),
         "ratio": np.minimum(target.ratio(x), m).reshape(bins, bins),

@@ -79,7 +79,34 @@ def result_table(tables: Path, plan: Plan) -> str:
         "images, features of our digits classifier. "
         + (f"Variants with fewer than {SEEDS_TO_JUDGE} seeds are shown, not judged." if few else "")
     )
-    return "\n".join([*lines, "", note.strip(), "", verdict_counts(tables)])
+    return "\n".join([*lines, "", note.strip(), "", *sampler_lines(tables), verdict_counts(tables)])
+
+
+def sampler_lines(tables: Path) -> list[str]:
+    """The samplers of the first variant that has some, against its prior, as Markdown; none where no variant has."""
+    if not (tables / "effects.csv").is_file():
+        return []
+    import pandas as pd
+
+    from divergan.report.wording import NONE, text
+
+    effects, frontier = pd.read_csv(tables / "effects.csv"), pd.read_csv(tables / "frontier.csv")
+    effects = effects[(effects["variant"] == effects["variant"].iloc[0]) & (effects["against"] == "prior")]
+    own = {metric: rows.set_index("sampler") for metric, rows in effects.groupby("metric")}
+    cost = frontier[frontier["variant"] == effects["variant"].iloc[0]].set_index("sampler")["evaluations"]
+    lines = ["| sampler | FID over the prior's | precision above the prior's | network rows an image |", "|---|---|---|---|"]
+    for name, row in own["fid"].iterrows():
+        cells = [
+            f"{text(r['effect'], r['high'])} [{text(r['low'], r['high'])}, {text(r['high'])}]" if r["n"] else NONE
+            for r in (row, own["precision"].loc[name])
+        ]
+        label = row["sampler_label"].replace("|", r"\|")
+        lines.append(f"| {label} | {' | '.join(cells)} | {text(cost.get(name))} |")
+    note = (
+        f"The samplers of {effects['label'].iloc[0]}'s generators against their prior, paired over {effects['n'].max()} "
+        "seeds on equal latents; intervals at Holm's level."
+    )
+    return [*lines, "", note, ""]
 
 
 def verdict_counts(tables: Path) -> str:

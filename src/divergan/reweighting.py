@@ -28,6 +28,7 @@ else:
 
 HELD = 2048  # fixed latents, and at most as many fixed real images, on which w and EMD are told and outcomes judged
 CHECKPOINT_ROWS = 10  # rows of the history between two checkpoints
+DIVERGED_MEAN = 10.0  # E w above this: it ran away from the 1 that R_norm draws it to
 VANISHED_MEAN = 0.1  # E w below this: latentRS would hardly ever accept
 CONSTANT_ESS = 0.99  # effective sample size above this share (std of w below a tenth of its mean): w prefers nothing
 CONVERGED = 2.0  # standard errors
@@ -52,12 +53,12 @@ class WeightRecord:
     """What a run tells of itself: a row every so many steps, and how it ended."""
 
     history: list[dict[str, float]] = field(default_factory=list)
-    diverged_at: int | None = None  # the first step with a loss that is not finite, or row with such weights
+    diverged_at: int | None = None  # the first step with a loss that is not finite, or row with such weights or E w
     stopped_early: bool = False  # by the stopping rule
 
     @property
     def outcome(self) -> str:
-        """ "diverged" (NaN or Inf), "vanished" (w -> 0 at the end), "constant" (w prefers nothing) or "finished"."""
+        """ "diverged" (NaN, Inf or E w > DIVERGED_MEAN), at the end "vanished" or "constant", or else "finished"."""
         if self.diverged_at is not None:
             return "diverged"
         return kind(self.history[-1]) if self.history else "finished"
@@ -162,7 +163,7 @@ def reweight(
         move: called once a step, before the critic: the released design trains its generator on meanwhile.
 
     It ends after `settings.steps` steps of w, or earlier by the stopping rule (see `converged`; `patience: 0` turns it
-    off), or at the first step that met NaN or Inf, with `record.diverged_at`.
+    off), or where it met NaN, Inf or an E w above DIVERGED_MEAN, with `record.diverged_at`.
     """
     own = derived_seed(seed, "reweighting")
     order = DataOrder(len(images), settings.batch, own, images.device)
@@ -185,11 +186,19 @@ def reweight(
             losses.clear()
             record.diverged_at = first_not_finite(recorded, state)
             if record.diverged_at is None:
-                record.history.append(history_row(settings, generate, state, fixed, recorded))
-                record.stopped_early = state.step < settings.steps and converged(settings, record.history)
-                observer.row(record.history[-1])
-                if len(record.history) % CHECKPOINT_ROWS == 0:
-                    observer.checkpoint(state, record)
+                tell(settings, state, record, history_row(settings, generate, state, fixed, recorded), observer)
+
+
+def tell(
+    settings: Weights, state: Reweighting, record: WeightRecord, row: dict[str, float], observer: Observer
+) -> None:
+    """Add a row, see whether the run ends with it, and let the observer know."""
+    record.history.append(row)
+    record.diverged_at = state.step if row["w_mean"] > DIVERGED_MEAN else None
+    record.stopped_early = state.step < settings.steps and converged(settings, record.history)
+    observer.row(row)
+    if len(record.history) % CHECKPOINT_ROWS == 0 and not record.stopped_early and record.diverged_at is None:
+        observer.checkpoint(state, record)
 
 
 def critic_step(
