@@ -109,8 +109,8 @@ def measured(study: str, rounds: int, counts: dict[str, int], device: str) -> di
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--images", type=int, default=10_000, help="a round, in blocks")
-    parser.add_argument("--one-by-one", type=int, default=500, help="images a round, one latent at a time")
+    parser.add_argument("--images", type=int, default=5_000, help="a round, in blocks")
+    parser.add_argument("--one-by-one", type=int, default=300, help="images a round, one latent at a time")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/sampling.json")
     options = parser.parse_args()
     device = provenance.chosen_device("auto")

@@ -188,7 +188,7 @@ def test_the_generator_is_moved_once_a_step_before_the_critic_sees_it():
 
 
 def scores(*values: float) -> torch.Tensor:
-    return torch.tensor(values)
+    return torch.tensor(values, dtype=torch.float32)
 
 
 @pytest.mark.parametrize(
@@ -291,11 +291,86 @@ def test_points_of_the_plane_are_taken_as_they_are():
 # --- how it ends
 
 
-def test_weights_that_vanish_are_named():
-    def no_fake(z: torch.Tensor) -> torch.Tensor:  # nothing the generator makes looks real
-        return torch.full((len(z), *SHAPE), -1.0)
+def one_image(z: torch.Tensor) -> torch.Tensor:
+    """A generator all of whose images are the same, so that the critic tells them apart for good."""
+    return torch.full((len(z), *SHAPE), -1.0)
 
-    _, record, _ = ran(settings(lambda_norm=0.0, steps=200, output="relu"), generate=no_fake)
-    if record.outcome != "vanished":
-        _, record, _ = ran(settings(lambda_norm=0.0, steps=200, output="relu", sign="as_printed"), generate=no_fake)
-    assert record.outcome == "vanished"
+
+# Without R_norm nothing keeps w up where the critic sees no real image, nor down where w and the critic pull together.
+ENDS = {
+    "finished": {"steps": 10},
+    "vanished": {"lambda_norm": 0.0, "steps": 300},
+    "constant": {"output": "sigmoid", "steps": 300},
+    "diverged": {"lambda_norm": 0.0, "lambda_clip": 0.0, "sign": "as_printed", "steps": 600},
+}
+
+
+@pytest.mark.parametrize("outcome", ENDS)
+def test_outcomes_are_named(outcome):
+    state, record, _ = ran(settings(**ENDS[outcome]), generate=one_image)
+    assert record.outcome == outcome
+    assert (record.ended_at is None) == (outcome == "finished")
+    assert (state.step < ENDS[outcome]["steps"]) == (outcome == "diverged")  # which ends there, with what it had
+    assert record.history[-1]["step"] == state.step
+
+
+def test_a_loss_that_is_no_number_ends_the_run_at_its_step():
+    calls = []
+
+    def generate(z: torch.Tensor) -> torch.Tensor:
+        calls.append(True)  # one for the history's set, then n_critic + 1 a step
+        return one_image(z) * (float("nan") if len(calls) > 1 + 4 * 3 else 1)
+
+    state, record, keeper = ran(settings(), generate=generate)
+    assert (record.outcome, record.ended_at, record.diverged_at) == ("diverged", 5, 5)
+    assert [row["step"] for row in keeper.rows] == [2, 4]
+    assert not record.stopped_early
+
+
+def row(step: int, w_mean: float = 1.0, ess: float = 0.5, emd: float = 0.0) -> dict[str, float]:
+    return {"step": step, "w_mean": w_mean, "ess": ess, "emd": emd}
+
+
+def test_an_end_is_where_the_weights_went_for_good():
+    vanished, constant, good = {"w_mean": 0.09}, {"ess": 0.995}, {}
+    for kinds, outcome, ended_at in (
+        ((vanished, good, vanished, vanished), "vanished", 3),
+        ((vanished, constant, constant, constant), "constant", 2),
+        ((constant, vanished, constant, good), "finished", None),
+        ((constant, constant, constant, {"w_mean": 0.09, "ess": 0.995}), "vanished", 4),
+    ):
+        record = WeightRecord(history=[row(step, **kind) for step, kind in enumerate(kinds, 1)])
+        assert (record.outcome, record.ended_at) == (outcome, ended_at)
+    assert WeightRecord().outcome == "finished"
+    assert kind(row(1, w_mean=0.11, ess=0.985)) == "finished"
+
+
+# --- when it stops
+
+
+def told(emd: torch.Tensor, w_mean: float = 1.0) -> list[dict[str, float]]:
+    return [row(20 * (place + 1), w_mean, emd=value) for place, value in enumerate(emd.tolist())]
+
+
+def test_the_stopping_rule_wants_two_equal_windows_and_a_mean_of_one():
+    chosen = settings(patience=400, history_every=20)  # 20 rows a window
+    noise = 0.05 * torch.randn(60, generator=torch.Generator().manual_seed(0))
+    assert converged(chosen, told(noise))
+    assert not converged(chosen, told(noise[:39]))
+    assert converged(chosen, told(noise[:40]))
+    assert not converged(settings(patience=0, history_every=20), told(noise))
+    assert not converged(chosen, told(noise, w_mean=0.85))
+    assert not converged(chosen, told(noise, w_mean=1.15))
+    assert converged(chosen, told(noise, w_mean=0.95))
+    for slope in (-0.01, 0.01):  # 0.2 between the windows, whose difference has a standard error of about 0.02
+        assert not converged(chosen, told(noise + slope * torch.arange(60)))
+    fallen = torch.cat((torch.linspace(1, 0, 20), torch.zeros(40)))
+    assert converged(chosen, told(noise + fallen))  # what was before the two windows is forgotten
+
+
+def test_a_run_that_converged_stops_early_and_one_without_patience_does_not():
+    state, record, _ = ran(settings(steps=400, patience=40, learning_rate=1e-3), generate=one_image)
+    assert record.stopped_early
+    assert 80 <= state.step < 400
+    assert record.outcome == "finished"
+    assert ran(settings(steps=state.step + 10), generate=one_image)[0].step == state.step + 10

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import sqrt
-from statistics import fmean, stdev
+from statistics import fmean, variance
 from typing import TYPE_CHECKING, Protocol
 
 from divergan.data import to_network
@@ -31,7 +31,8 @@ CHECKPOINT_ROWS = 10  # rows of the history between two checkpoints
 DIVERGED_MEAN = 10.0  # E w above this: it ran away from the 1 that R_norm draws it to
 VANISHED_MEAN = 0.1  # E w below this: latentRS would hardly ever accept
 CONSTANT_ESS = 0.99  # effective sample size above this share (std of w below a tenth of its mean): w prefers nothing
-CONVERGED = 2.0  # standard errors
+CONVERGED = 2.0  # standard errors between two windows of the history that count as no difference
+NEAR_ONE = 0.1
 
 
 @dataclass(kw_only=True)
@@ -312,14 +313,17 @@ def history_row(
 
 
 def converged(settings: Weights, history: Sequence[dict[str, float]]) -> bool:
-    """The stopping rule."""
-    if not settings.patience:
-        return False
+    """The stopping rule: EMD has stopped falling or rising, and E w has come to where R_norm draws it.
+
+    That is: the mean EMD of the rows of the last `patience` steps differs from that of the `patience` steps before by
+    less than CONVERGED standard errors of the difference, and the last E w is within NEAR_ONE of 1. Rows follow one
+    another, so their spread understates the error, and the rule stops late rather than early.
+    """
     rows = settings.patience // settings.history_every
-    if len(history) < 2 * rows:
+    if not rows or len(history) < 2 * rows or abs(history[-1]["w_mean"] - 1) > NEAR_ONE:
         return False
     before, after = ([row["emd"] for row in part] for part in (history[-2 * rows : -rows], history[-rows:]))
-    error = sqrt((stdev(before) ** 2 + stdev(after) ** 2) / rows)
+    error = sqrt((variance(before) + variance(after)) / rows)
     return abs(fmean(after) - fmean(before)) < CONVERGED * error
 
 

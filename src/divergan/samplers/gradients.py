@@ -127,9 +127,7 @@ LATENT_RS_GA = Sampler(
     needs=frozenset({"weights"}),
     settings=LatentRsGaSettings,
     draw=latent_rs_ga,
-    described=lambda settings: (
-        f"LatentRS + GA, weights {settings.weights}, {settings.steps} steps of {settings.step_size:g}"
-    ),
+    described=lambda settings: f"LatentRS + GA ({settings.weights}), {settings.steps} steps",
 )
 
 DDLS = Sampler(
@@ -139,7 +137,7 @@ DDLS = Sampler(
     needs=frozenset({"ratio", "gradients"}),
     settings=DdlsSettings,
     draw=ddls,
-    described=lambda settings: f"DDLS, {settings.steps} steps of {settings.step_size:g}",
+    described=lambda settings: f"DDLS, {settings.steps} steps",
 )
 
 DOT = Sampler(
@@ -149,5 +147,5 @@ DOT = Sampler(
     needs=frozenset({"score"}),
     settings=DotSettings,
     draw=dot,
-    described=lambda settings: f"DOT, {settings.steps} steps of {settings.learning_rate:g}",
+    described=lambda settings: f"DOT, {settings.steps} steps",
 )

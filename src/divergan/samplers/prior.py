@@ -98,5 +98,5 @@ TRAINED_ON = Sampler(
     needs=frozenset({"trained_on"}),
     settings=TrainedOnSettings,
     draw=prior,
-    described=lambda settings: f"Trained on as long as {settings.weights}",
+    described=lambda settings: f"Trained on ({settings.weights})",
 )

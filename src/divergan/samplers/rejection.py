@@ -234,7 +234,7 @@ LATENT_RS = Sampler(
     needs=frozenset({"weights"}),
     settings=LatentRsSettings,
     draw=latent_rs,
-    described=lambda settings: f"LatentRS, weights {settings.weights}",
+    described=lambda settings: f"LatentRS ({settings.weights})",
 )
 
 RANDOM_REJECTION = Sampler(
@@ -244,7 +244,7 @@ RANDOM_REJECTION = Sampler(
     needs=frozenset({"weights"}),
     settings=RandomRejectionSettings,
     draw=random_rejection,
-    described=lambda settings: f"Random rejection, as often as {settings.weights}",
+    described=lambda settings: f"Random rejection ({settings.weights})",
 )
 
 DRS = Sampler(

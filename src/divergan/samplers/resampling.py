@@ -73,7 +73,7 @@ SIR = Sampler(
     needs=frozenset({"weights"}),
     settings=SirSettings,
     draw=sir,
-    described=lambda settings: f"SIR on w, weights {settings.weights}, acceptance {share(settings.acceptance)}",
+    described=lambda settings: f"SIR on w ({settings.weights}), acceptance {share(settings.acceptance)}",
 )
 
 SIR_RATIO = Sampler(
