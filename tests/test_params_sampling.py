@@ -58,20 +58,21 @@ WRONG = {
         "latent_rs: {sampler: latent_rs, weights: learned}", "latent_rs: {sampler: latent_rs, weights: lerned}",
         "reweighting.samplers.latent_rs.weights", "there are no weights 'lerned'"),
     "no entry of that name": (
-        "sampling: [truncation,", "sampling: [truncated,", "sampling", "there is no 'truncated'; did you mean 'truncation'?"),
+        "sampling: [truncation,", "sampling: [truncated,", "sampling", "did you mean 'truncation'?"),
     "gradients of an isotonic ratio": (
         "calibration: logistic", "calibration: isotonic",
-        "reweighting.samplers.ddls.sampler", "follows gradients of the ratio, which isotonic calibration has not"),
-    "a ceiling below the mean": ("    m: 3.0", "    m: 0.5", "reweighting.training.m = 0.5", "greater than or equal to 1"),
+        "reweighting.samplers.ddls.sampler", "gradients of the ratio, which isotonic calibration has not"),
+    "a ceiling below the mean": (
+        "    m: 3.0", "    m: 0.5", "reweighting.training.m = 0.5", "greater than or equal to 1"),
     "a window without rows": (
-        "    patience: 0", "    patience: 3", "reweighting.training.patience", "hold fewer than two rows of the history"),
+        "    patience: 0", "    patience: 3", "reweighting.training.patience", "hold fewer than two rows"),
     "an arm's own setting": (
         'label: "learned"', 'label: "learned", sign: plus', "reweighting.weights.learned.sign = 'plus'",
         "'derived' or 'as_printed'"),
     "the oracle's weights": (
         "    weights: [learned]", "    weights: [learnt]", "reweighting.oracle.weights", "there are no weights 'learnt'"),
     "the oracle's target": (
-        "    targets: [two_modes]", "    targets: [two_moons]", "reweighting.oracle.targets", "did you mean 'two_modes'?"),
+        "    targets: [two_modes]", "    targets: [two_moons]", "reweighting.oracle.targets", "did you mean"),
     "the oracle's training": (
         "    training: {critic: fresh, steps: 20}", "    training: {critic: fresh, steps: 0}",
         "reweighting.oracle.training.steps = 0", "greater than or equal to 1"),

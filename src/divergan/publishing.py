@@ -94,7 +94,8 @@ def sampler_lines(tables: Path) -> list[str]:
     effects = effects[(effects["variant"] == effects["variant"].iloc[0]) & (effects["against"] == "prior")]
     own = {metric: rows.set_index("sampler") for metric, rows in effects.groupby("metric")}
     cost = frontier[frontier["variant"] == effects["variant"].iloc[0]].set_index("sampler")["evaluations"]
-    lines = ["| sampler | FID over the prior's | precision above the prior's | network rows an image |", "|---|---|---|---|"]
+    heads = ("sampler", "FID over the prior's", "precision above the prior's", "network rows an image")
+    lines = [f"| {' | '.join(heads)} |", "|---|---|---|---|"]
     for name, row in own["fid"].iterrows():
         cells = [
             f"{text(r['effect'], r['high'])} [{text(r['low'], r['high'])}, {text(r['high'])}]" if r["n"] else NONE
@@ -103,8 +104,8 @@ def sampler_lines(tables: Path) -> list[str]:
         label = row["sampler_label"].replace("|", r"\|")
         lines.append(f"| {label} | {' | '.join(cells)} | {text(cost.get(name))} |")
     note = (
-        f"The samplers of {effects['label'].iloc[0]}'s generators against their prior, paired over {effects['n'].max()} "
-        "seeds on equal latents; intervals at Holm's level."
+        f"The samplers of {effects['label'].iloc[0]}'s generators against their prior, paired over "
+        f"{effects['n'].max()} seeds on equal latents; intervals at Holm's level."
     )
     return [*lines, "", note, ""]
 

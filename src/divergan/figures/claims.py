@@ -116,7 +116,9 @@ def _limits(claims: pd.DataFrame) -> tuple[float, float]:
 
 
 def _axis_label(claims: pd.DataFrame) -> str:
-    return "ratio of FIDs, or of spreads" if (claims["test"] == "spread").any() else "ratio of FIDs"
+    metrics, spreads = claims["metric"].dropna().unique(), (claims["test"] == "spread").any()
+    told = "ratio of FIDs" if set(metrics) <= {"fid"} else "ratio of FIDs, or of what the claim names"
+    return f"{told}, or of spreads" if spreads else told
 
 
 def _legend(claims: pd.DataFrame) -> list[Line2D]:
