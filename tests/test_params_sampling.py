@@ -65,12 +65,12 @@ WRONG = {
     "a ceiling below the mean": (
         "    m: 3.0", "    m: 0.5", "reweighting.training.m = 0.5", "greater than or equal to 1"),
     "a window without rows": (
-        "    patience: 0", "    patience: 3", "reweighting.training.patience", "hold fewer than two rows"),
+        "    patience: 0", "    patience: 3", "reweighting.training.patience", "fewer than two rows"),
     "an arm's own setting": (
         'label: "learned"', 'label: "learned", sign: plus', "reweighting.weights.learned.sign = 'plus'",
         "'derived' or 'as_printed'"),
     "the oracle's weights": (
-        "    weights: [learned]", "    weights: [learnt]", "reweighting.oracle.weights", "there are no weights 'learnt'"),
+        "    weights: [learned]", "    weights: [learnt]", "reweighting.oracle.weights", "no weights 'learnt'"),
     "the oracle's target": (
         "    targets: [two_modes]", "    targets: [two_moons]", "reweighting.oracle.targets", "did you mean"),
     "the oracle's training": (

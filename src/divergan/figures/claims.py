@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
+from divergan.claims.schema import METRICS
 from divergan.figures.declaration import Figure, Tables
 from divergan.figures.style import GREY, MOST_ARMS, TALLEST, WIDTH, logarithmic
 
@@ -116,9 +117,9 @@ def _limits(claims: pd.DataFrame) -> tuple[float, float]:
 
 
 def _axis_label(claims: pd.DataFrame) -> str:
-    metrics, spreads = claims["metric"].dropna().unique(), (claims["test"] == "spread").any()
-    told = "ratio of FIDs" if set(metrics) <= {"fid"} else "ratio of FIDs, or of what the claim names"
-    return f"{told}, or of spreads" if spreads else told
+    others = set(claims["metric"]) & (METRICS.keys() - {"fid"})
+    told = "ratio of FIDs, or of what the claim names" if others else "ratio of FIDs"
+    return f"{told}, or of spreads" if (claims["test"] == "spread").any() else told
 
 
 def _legend(claims: pd.DataFrame) -> list[Line2D]:
