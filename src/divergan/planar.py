@@ -232,7 +232,8 @@ def judge(
     ACCEPTED drawn ones. balance: the smallest share of a mode among points on the manifold, times the number of modes,
     so 1 is balanced and 0 a lost mode. `expected_acceptance` is E min(w, m) / m on proposals of its own.
     `distribution_p`: chi-square test that the drawn latents follow min(w, m) times the prior.
-    Rank correlations are Spearman's, of w with the mean of ORACLES oracles' weights and with the exact p/q.
+    Rank correlations are Spearman's: of w with the mean of ORACLES oracles' weights, which within a mode are chance, so
+    that the exact p/q reaches no more than `rank_ceiling`; and of w with the exact p/q.
     A sampler that is stuck has drawn nothing: W1 is then infinite, and no mode is left.
     """
     rng = generator(seed, "planar judge")
@@ -243,13 +244,15 @@ def judge(
     points, latents = drawn(model, sampler, seed, count)
     oracles = [oracle_weights(x[:count], other, m)]
     oracles += [oracle_weights(x[:count], target.data(count, rng).numpy(), m) for _ in range(ORACLES - 1)]
+    oracle, ratio = np.mean(oracles, axis=0), target.ratio(x)
     return {
         "w1_before": wasserstein(x[:count], fresh),
         "w1_after": wasserstein(points[:count], fresh) if len(points) else float("inf"),
         "w1_oracle": wasserstein(x[:count], fresh, oracles[0]),
         "w1_floor": wasserstein(other, fresh),
-        "rank_correlation": rank_correlation(w[:count], np.mean(oracles, axis=0)),
-        "ratio_correlation": rank_correlation(w, target.ratio(x)),
+        "rank_correlation": rank_correlation(w[:count], oracle),
+        "rank_ceiling": rank_correlation(ratio[:count], oracle),
+        "ratio_correlation": rank_correlation(w, ratio),
         "off_oracle": float(np.average(target.modes(x[:count]) < 0, weights=oracles[0])),
         **shares(target, x, "before"),
         **shares(target, points, "after"),

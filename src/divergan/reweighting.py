@@ -248,7 +248,8 @@ def weight_loss(settings: Weights, w: torch.Tensor, v: torch.Tensor) -> torch.Te
 
     The minus follows from the game: w lowers EMD = E D(x) - E w D(G(z)), so it rises where the critic sees real
     images. `sign: as_printed` is the plus of the report's Algorithm 1, with which w and the critic pull the same way.
-    Delta only shifts what w is drawn to on average; the two published forms are the least score and the least size.
+    Without Delta the critic's constant, which nothing else pins down, is the multiplier of E w = 1: the critic moves it
+    by E w - 1, and w against it. A Delta that follows the constant (min D, or min |D|) takes some of that hold away.
     """
     delta = {"none": torch.zeros_like(v[0]), "min": v.min(), "min_abs": v.abs().min()}[settings.delta]
     sign = {"derived": -1, "as_printed": 1}[settings.sign]

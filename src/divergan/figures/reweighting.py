@@ -117,6 +117,7 @@ def _draw_training(tables: Tables) -> Canvas:
         _scale(ax, tables.weight_history[column])
         ax.set_title(name)
         ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     panels[0].axhline(1, color=GREY, linewidth=1, linestyle=DASHED)
     for ax in panels[2:]:
         ax.set_xlabel("step")
