@@ -35,7 +35,7 @@ def test_weights_take_what_they_do_not_say_from_the_chapter_and_the_oracle_its_o
     chapter = read(("steps: 40", "steps: 41")).reweighting
     assert (chapter.weights_of("learned").sign, chapter.weights_of("released").sign) == ("derived", "as_printed")
     assert chapter.weights_of("released").m == chapter.weights_of("learned").m == 3.0
-    assert (chapter.weights_of("learned").steps, chapter.oracle_weights_of("learned").steps) == (41, 20)
+    assert (chapter.weights_of("learned").steps, chapter.oracle_weights_of("learned", "two_modes").steps) == (41, 20)
 
 
 # what stands in smoke_samplers.yaml, what replaces it, the key and value told, a part of what would be accepted
@@ -72,10 +72,12 @@ WRONG = {
     "the oracle's weights": (
         "    weights: [learned]", "    weights: [learnt]", "reweighting.oracle.weights", "no weights 'learnt'"),
     "the oracle's target": (
-        "    targets: [two_modes]", "    targets: [two_moons]", "reweighting.oracle.targets", "did you mean"),
+        "{two_modes: {", "{two_moons: {", "reweighting.oracle.targets", "did you mean"),
     "the oracle's training": (
-        "    training: {critic: fresh, steps: 20}", "    training: {critic: fresh, steps: 0}",
-        "reweighting.oracle.training.steps = 0", "greater than or equal to 1"),
+        "critic: fresh, steps: 20", "critic: fresh, steps: 0",
+        "reweighting.oracle.targets.two_modes.steps = 0", "greater than or equal to 1"),
+    "the oracle's common training": (
+        "    training: {}", "    training: {m: 0.0}", "reweighting.oracle.training.m = 0.0", "greater than or equal"),
     "an entry that is no mapping": (
         "{sampler: mh, chain: 3}", "mh", "reweighting.samplers.mh", "expected a mapping"),
 }  # fmt: skip

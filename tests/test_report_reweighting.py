@@ -229,6 +229,10 @@ def test_break_even_is_for_the_first_weights_and_says_never(study, page, tmp_pat
     assert first["weights_label"] == "Learned, as derived"
     assert [row["against"] for row in first["rivals"]][:2] == ["SIR on the ratio, 1/3", "DRS, acceptance 1/3"]
     drs = next(row for row in first["rivals"] if row["is_drs"])
+    of_table = study.break_even.query("variant == 'bce.stabilised' and weights == 'learned' and against == 'drs'").iloc[
+        0
+    ]
+    assert drs["mean"] == plain(of_table["images"] / 1000)
     images = drs["mean"].replace("\N{NARROW NO-BREAK SPACE}", " ")
     assert f"DRS, acceptance 1/3 {drs['milliseconds']} ms. So it is ahead from {images} thousand images on" in page
     never = chapter(

@@ -200,7 +200,8 @@ class Plan:
         chapter = self.study.reweighting
         assert chapter is not None and chapter.oracle is not None
         weights = {
-            name: chapter.oracle_weights_of(name).model_dump(exclude={"label"}) for name in chapter.oracle.weights
+            name: chapter.oracle_weights_of(name, target).model_dump(exclude={"label"})
+            for name in chapter.oracle.weights
         }
         settings = chapter.oracle.model_dump(include={"seeds", "samples"}) | {"weights": weights}
         used = place_of(TARGETS[target], "planar"), place_of(LATENT_RS, "samplers")

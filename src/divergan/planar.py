@@ -166,13 +166,13 @@ TWO_MODES = Target(
         Axis(centres=(0.0,), masses=(1.0,), sigma=0.1),
     ),
 )
-# The modes of PacGAN's grid, with its sigma.
+# The modes of PacGAN's grid, with its sigma; the masses lean to one corner, so that there is a distance to win.
 GRID = Target(
     name="grid",
     label="Grid of 25 modes",
     axes=(
-        Axis(centres=(-4.0, -2.0, 0.0, 2.0, 4.0), masses=(0.13, 0.15, 0.17, 0.19, 0.21), sigma=0.05),
-        Axis(centres=(-4.0, -2.0, 0.0, 2.0, 4.0), masses=(0.13, 0.15, 0.17, 0.19, 0.21), sigma=0.05),
+        Axis(centres=(-4.0, -2.0, 0.0, 2.0, 4.0), masses=(0.24, 0.20, 0.17, 0.14, 0.12), sigma=0.05),
+        Axis(centres=(-4.0, -2.0, 0.0, 2.0, 4.0), masses=(0.12, 0.14, 0.17, 0.20, 0.24), sigma=0.05),
     ),
 )
 

@@ -50,7 +50,7 @@ class Weights(Strict):
 class Oracle(Strict):
     """Two-dimensional targets on which the right weights are known."""
 
-    targets: Annotated[list[str], Field(min_length=1)]
+    targets: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]  # name -> training over `training`
     weights: Annotated[list[str], Field(min_length=1)]
     seeds: Seeds
     samples: Annotated[int, Field(ge=100)]
@@ -58,8 +58,8 @@ class Oracle(Strict):
 
     @field_validator("targets")
     @classmethod
-    def _exist(cls, names: list[str]) -> list[str]:
-        return [known(name, TARGETS) for name in names]
+    def _exist(cls, targets: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {known(name, TARGETS): own for name, own in targets.items()}
 
 
 class Reweighting(Strict):
@@ -87,9 +87,12 @@ class Reweighting(Strict):
     def weights_of(self, name: str) -> Weights:
         return Weights.model_validate(merged(self.training, self.weights[name]))
 
-    def oracle_weights_of(self, name: str) -> Weights:
-        own = self.oracle.training if self.oracle else {}
-        return Weights.model_validate(merged(self.training, self.weights[name], own))
+    def oracle_weights_of(self, name: str, target: str) -> Weights:
+        return Weights.model_validate(self.oracle_training(name, target))
+
+    def oracle_training(self, name: str, target: str) -> dict[str, Any]:
+        assert self.oracle is not None
+        return merged(self.training, self.weights[name], self.oracle.training, self.oracle.targets[target])
 
     def sampler_of(self, name: str) -> tuple[Sampler, Any]:
         """The sampler of an entry, and its settings."""

@@ -203,9 +203,9 @@ def read(path: Path) -> Study:
         common, place = ("reweighting", "training"), ("reweighting", "weights")
         for name, own in chapter.weights.items():
             check(Weights, merged(chapter.training, own), None, (*place, name), common)
-            if chapter.oracle and name in chapter.oracle.weights:
-                over = merged(chapter.training, own, chapter.oracle.training)
-                check(Weights, over, None, ("reweighting", "oracle", "training"), (*place, name), common)
+            for target in chapter.oracle.targets if chapter.oracle and name in chapter.oracle.weights else ():
+                over = (("reweighting", "oracle", "targets", target), ("reweighting", "oracle", "training"))
+                check(Weights, chapter.oracle_training(name, target), None, *over, (*place, name), common)
         for name, entry in chapter.samplers.items():
             check(Entry, entry, chapter, ("reweighting", "samplers", name))
             samplers[name] = chapter.sampler_of(name)[0]
