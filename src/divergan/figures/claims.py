@@ -117,9 +117,9 @@ def _limits(claims: pd.DataFrame) -> tuple[float, float]:
 
 
 def _axis_label(claims: pd.DataFrame) -> str:
-    others = set(claims["metric"]) & (METRICS.keys() - {"fid"})
-    told = "ratio of FIDs, or of what the claim names" if others else "ratio of FIDs"
-    return f"{told}, or of spreads" if (claims["test"] == "spread").any() else told
+    if set(claims["metric"]) & (METRICS.keys() - {"fid"}):
+        return "ratio of what the claim names"
+    return "ratio of FIDs, or of spreads" if (claims["test"] == "spread").any() else "ratio of FIDs"
 
 
 def _legend(claims: pd.DataFrame) -> list[Line2D]:
