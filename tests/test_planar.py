@@ -34,7 +34,7 @@ from divergan.samplers import SAMPLERS, Drawn, Model, Random, Sampler
 
 M = 3.0
 SEEDS = (0, 1)
-POINTS = 600  # of the distances: a transport plan between as many takes 0.03 s
+POINTS = 1000  # of the distances: with fewer, their chance is as large as what is to be seen
 SETTINGS: dict[str, Any] = {
     "sign": "derived",
     "delta": "none",
@@ -194,7 +194,7 @@ class Checks:
         gap = own["w1_before"] - own["w1_oracle"]
         passed = {
             "distance": own["w1_after"] < own["w1_before"] - 0.5 * gap,
-            "rank": own["rank_correlation"] > 0.2 and own["ratio_correlation"] > 0.5,
+            "rank": own["rank_correlation"] > 0.1 and own["ratio_correlation"] > 0.4,
             "off": own["off_after"] < own["off_before"],
             "balance": own["balance_after"] > own["balance_before"],
             "modes": own["modes_after"] == own["modes_before"],
@@ -291,26 +291,41 @@ ON_GRID = SETTINGS | {"steps": 600, "n_critic": 5, "critic_learning_rate": 1e-3}
 
 
 @pytest.fixture(scope="module")
-def learned() -> dict[tuple[str, int], Any]:
-    """Weights learned on two modes with every seed."""
-    return {("two_modes", seed): learn(TARGETS["two_modes"], Weights(**SETTINGS), seed) for seed in SEEDS}
+def learned() -> dict[int, Any]:
+    """Weights learned on two modes, and their record, with every seed."""
+    return {seed: learn(TARGETS["two_modes"], Weights(**SETTINGS), seed) for seed in SEEDS}
 
 
-def test_learned_weights_bring_the_plane_toward_the_oracle(learned):
-    for (name, seed), (weight, record) in learned.items():
+def test_weights_learned_on_two_modes_bring_them_toward_the_oracle(learned):
+    for seed, (weight, record) in learned.items():
         assert record.outcome == "finished"
-        own = judge(TARGETS[name], weight, M, seed, POINTS)
+        own = judge(TARGETS["two_modes"], weight, M, seed, POINTS)
         assert not Checks(own).failed, own
+        assert own["off_after"] < 0.85 * own["off_before"]
+        assert own["ratio_correlation"] > 0.7
+        assert own["balance_after"] > 0.8  # before: 0.64
 
 
-@pytest.mark.parametrize("seed", SEEDS[:2])
-def test_on_the_grid_the_distance_falls_and_the_modes_are_balanced(seed):
-    """The bridges, some hundredths of the latent plane wide, stay: this network does not learn as much in this time."""
-    weight, record = learn(TARGETS["grid"], Weights(**ON_GRID), seed)
+def test_weights_learned_on_the_grid_restore_its_balance():
+    weight, record = learn(TARGETS["grid"], Weights(**SETTINGS | FOR_GRID), 0)
     assert record.outcome == "finished"
-    own = judge(TARGETS["grid"], weight, M, seed, POINTS)
-    assert Checks(own).failed <= {"off", "rank"}, own
-    assert own["ratio_correlation"] > 0.4
+    own = judge(TARGETS["grid"], weight, M, 0, POINTS)
+    # Its bridges are a few hundredths of the latent plane wide, and the network is smooth: they stay.
+    assert Checks(own).failed <= {"off"}, own
+    assert own["balance_after"] > 0.65  # before: 0.5
+
+
+@pytest.mark.parametrize(
+    ("sampler", "seen"),
+    [
+        (with_m(0.5), "distribution"),
+        (with_m(9.0), "acceptance"),
+        (SAMPLERS["random_rejection"], "distance"),
+    ],
+    ids=["m too small", "m too large", "rejection without w"],
+)
+def test_a_fault_of_the_sampler_is_seen_on_learned_weights(learned, sampler, seen):
+    assert seen in failed(TARGETS["two_modes"], learned[0][0], sampler)
 
 
 def test_a_learned_run_is_the_same_again():
@@ -321,11 +336,13 @@ def test_a_learned_run_is_the_same_again():
 
 
 def test_the_printed_sign_is_seen():
+    """E w grows without bound, so that all is accepted, or falls to 0, so that nothing is."""
     for seed in SEEDS[:2]:
         weight, record = learn(TARGETS["two_modes"], Weights(**SETTINGS | {"sign": "as_printed"}), seed)
+        assert record.outcome in ("diverged", "vanished")
         found = failed(TARGETS["two_modes"], weight, seed=seed)
-        assert "distance" in found, record.history[-1]
-        assert record.outcome == "diverged" or found & {"balance", "modes"}
+        assert "distance" in found
+        assert found & {"balance", "modes"}
 
 
 # --- the picture

@@ -196,11 +196,15 @@ def _spread(values: pd.Series) -> dict[str, str]:
 
 
 def _stuck(samplers: pd.DataFrame) -> list[dict[str, str]]:
-    """The sample sets that could not be drawn, and why."""
+    """The sample sets that could not be drawn, by generator and sampler: at which seeds, and what the first met."""
     if samplers.empty:
         return []
     stuck = samplers[samplers["outcome"] == "stuck"].fillna({"reason": ""})
-    return [named(row, ("label", "arm", "sampler_label", "seed", "reason")) for row in stuck.to_dict("records")]
+    return [
+        named(own.iloc[0], ("label", "arm", "sampler_label"))
+        | {"seeds": ", ".join(map(str, own["seed"])), "reason": own["reason"].iloc[0].split(": ")[0]}
+        for _, own in stuck.groupby(["variant", "sampler"], sort=False)
+    ]
 
 
 def _frontier(tables: Tables) -> list[dict[str, Any]]:
