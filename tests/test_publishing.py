@@ -42,7 +42,7 @@ def test_samplers_of_the_first_variant_follow_with_their_cost(folder):
     costs = [{"variant": v, "sampler": "s", "evaluations": rows} for v, rows in (("a.x", 6.0), ("b.x", 7.0))]
     pd.DataFrame(costs).to_csv(folder / "frontier.csv", index=False)
     lines = sampler_lines(folder)
-    assert lines[2:4] == [r"| S, \|z\| < 1 | 0.500 [0.250, 0.750] | – | 6.00 |", ""]
+    assert lines[2:4] == [r"| S, \|z\| < 1 | 0.50 [0.25, 0.75] | not drawn | 6.00 |", ""]
     assert "Alpha's generators against their prior, paired over 5 seeds" in lines[4]
     assert sampler_lines(folder / "none") == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def sampler_lines(tables: Path) -> list[str]:
         return []
     import pandas as pd
 
-    from divergan.report.wording import NONE, text
+    from divergan.report.wording import text
 
     effects, frontier = pd.read_csv(tables / "effects.csv"), pd.read_csv(tables / "frontier.csv")
     effects = effects[(effects["variant"] == effects["variant"].iloc[0]) & (effects["against"] == "prior")]
@@ -97,10 +98,7 @@ def sampler_lines(tables: Path) -> list[str]:
     heads = ("sampler", "FID over the prior's", "precision above the prior's", "network rows an image")
     lines = [f"| {' | '.join(heads)} |", "|---|---|---|---|"]
     for name, row in own["fid"].iterrows():
-        cells = [
-            f"{text(r['effect'], r['high'])} [{text(r['low'], r['high'])}, {text(r['high'])}]" if r["n"] else NONE
-            for r in (row, own["precision"].loc[name])
-        ]
+        cells = [effect_text(row, 2), effect_text(own["precision"].loc[name], 3)]
         label = row["sampler_label"].replace("|", r"\|")
         lines.append(f"| {label} | {' | '.join(cells)} | {text(cost.get(name))} |")
     note = (
@@ -108,6 +106,16 @@ def sampler_lines(tables: Path) -> list[str]:
         f"{effects['n'].max()} seeds on equal latents; intervals at Holm's level."
     )
     return [*lines, "", note, ""]
+
+
+def effect_text(row: Any, decimals: int) -> str:
+    """An effect with its interval; "not drawn" where a sampler failed at every seed."""
+    from divergan.report.wording import MINUS
+
+    if not row["n"] or not isfinite(row["effect"]):
+        return "not drawn"
+    effect, low, high = (f"{row[name]:.{decimals}f}".replace("-", MINUS) for name in ("effect", "low", "high"))
+    return f"{effect} [{low}, {high}]"
 
 
 def verdict_counts(tables: Path) -> str:
