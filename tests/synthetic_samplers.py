@@ -38,6 +38,7 @@ SCALES = {  # metric -> the noise of a sampler, and how it moves with log FID
 }  # fmt: skip
 CONTROLS = {"random": "random_rejection", "trained_on": "trained_on"}  # entries, with their methods
 IDENTITY = ["key", "variant", "objective", "label", "arm", "seed"]
+STUCK = "DRS accepted 3 of 2048 draws, at 4.5e-13: its ratio leaves next to nothing, so raise `most_draws`."
 FAMILIES = ("bce", "pearson", "jensen_shannon")
 TARGETS = {"two_modes": "Two modes", "grid": "25 modes"}
 PLANAR = {  # weights -> W1 after, correlation, off-manifold share after, balance after
@@ -77,7 +78,7 @@ def samplers_table(random, runs: pd.DataFrame, *, stuck: bool = False) -> pd.Dat
         rows.append({
             **{column: run[column] for column in IDENTITY}, "run_outcome": run["outcome"], "sampler": name,
             **{column: entry[column] for column in NAMES[:3]}, "outcome": "stuck" if fails else "drawn",
-            "reason": "DRS accepted 3 of 100000 draws" if fails else "", "images": 0 if fails else images,
+            "reason": STUCK if fails else "", "images": 0 if fails else images,
             "draws": draws, "generator_evaluations": images if entry["weighed"] else draws * (1 + entry["steps"]),
             "critic_evaluations": round(images * entry["critic"]), "weight_evaluations": images * entry["weighed"],
             "gradient_steps": images * entry["steps"], "acceptance": np.nan if fails else entry["acceptance"],

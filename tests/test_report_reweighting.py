@@ -108,6 +108,27 @@ def test_a_distance_falls_or_rises_only_where_the_interval_of_its_change_says_so
     assert change(np.inf) == "is not seen to change"  # nothing was accepted: no number to judge
 
 
+def test_weights_that_did_not_finish_are_said_to_instead_of_judged(study, tmp_path):
+    planar = changed(study.planar, "weights == 'as_printed'", outcome="vanished")
+    planar = changed(planar, "weights == 'as_printed' and target == 'grid'", w1_after=np.inf, outcome="diverged")
+    page = chapter(replace(study, planar=planar), tmp_path)
+    assert re.search(r"no training finished on Two modes \(5 vanished\), and 𝑊 1 goes from 0\.5", page)
+    assert "no training finished on 25 modes (5 diverged), and latentRS accepts nothing." in page
+    assert "rises on" not in page
+
+
+def test_a_stopping_rule_that_is_off_is_said_to_be(study):
+    for patience, printed in (("0", "no such rule"), ("500", "500")):
+        row = {"weights": "learned", "weights_label": "learned", "name": "patience", "value": patience}
+        shared = told(replace(study, weight_settings=pd.DataFrame([row])))["settings"]["shared"]
+        assert shared == [["steps of the stopping rule", printed]]
+
+
+def test_weights_that_vanish_are_printed_as_zero(study):
+    gone = study.weights.assign(w_mean=9e-13, w_mean_low=7e-13, w_mean_high=1e-12)
+    assert told(replace(study, weights=gone))["weights"][0]["w_mean"] == {"mean": "0.000", "low": "–", "high": "–"}
+
+
 def test_the_way_to_the_oracle_is_paired_over_seeds(study):
     own = study.planar.query("target == 'grid' and weights == 'learned'").assign(
         w1_before=[0.5, 0.6, 0.7, 0.8, 0.9], w1_after=[0.3, 0.35, 0.4, 0.45, 0.5], w1_oracle=0.1
@@ -160,14 +181,14 @@ def test_the_words_count_the_significant_effects_and_name_the_controls_among_the
     effects = changed(effects, "sampler == 'dot' and metric == 'fid'", effect=1.2, low=1.1, high=1.3, p_adjusted=0.01)
     page = chapter(replace(study, effects=effects), tmp_path)
     assert "On BCE 2 of 12 samplers significantly lower the FID, most of all OBRS, acceptance 1/3, to 0.7" in page
-    assert "; 1 significantly raise it, most of all DOT, 20 steps, to 1.2" in page
-    assert "Controls that move it" not in page
+    assert "; 1 significantly raises it, most of all DOT, 20 steps, to 1.2" in page
+    assert "Of the controls" not in page
     control = changed(
         effects, "sampler == 'trained_on' and metric == 'fid'", effect=0.6, low=0.5, high=0.7, p_adjusted=0.01
     )
     page = chapter(replace(study, effects=control), tmp_path)
     assert "most of all OBRS" in page  # a control is no sampler to praise
-    assert "Controls that move it, too: Generator trained on (0.6" in page
+    assert "Of the controls Generator trained on takes it to 0.6" in page
 
 
 def test_few_pairs_are_shown_not_judged(study, page, tmp_path):
@@ -179,7 +200,11 @@ def test_few_pairs_are_shown_not_judged(study, page, tmp_path):
 
 
 def test_stuck_samplers_are_named_with_the_reason_and_marked(study, page):
-    assert "DRS, acceptance 1/3 on Pearson χ², seed 0: DRS accepted 3 of 100000 draws." in page
+    assert (
+        "DRS, acceptance 1/3 on Pearson χ², at 1 seed; at the first, DRS accepted 3 of 2048 draws, at 4.50 · 10⁻¹³."
+        in page
+    )
+    assert "most_draws" not in page
     pearson = told(study)["effects"][1]
     assert [row["sampler"] for row in pearson["rows"] if row["incomplete"]] == ["DRS, acceptance 1/3"]
     (drs,) = [row for row in pearson["rows"] if row["incomplete"]]
@@ -221,7 +246,7 @@ def test_efficient_samplers_are_listed_by_cost(study, page):
     first = told(study)["frontier"][0]
     own = study.frontier.query("variant == 'bce.stabilised' and efficient").sort_values("evaluations")
     assert [e["sampler"] for e in first["efficient"]] == list(own["sampler_label"])
-    assert f"BCE , {len(own)} of 15: " in page
+    assert f"BCE , {len(own)} of 15: Generator trained on, 1, 0." in page
 
 
 def test_break_even_is_for_the_first_weights_and_says_never(study, page, tmp_path):
@@ -282,7 +307,7 @@ def test_values_are_json_where_nothing_could_be_measured(study, tmp_path):
     json.dumps(content(nothing), allow_nan=False)
     page = chapter(nothing, tmp_path)
     assert "none has a value" in page
-    assert "0 of 12 samplers significantly lower the FID; 0 significantly raise it." in page
+    assert "none of 12 samplers significantly lower the FID; none significantly raise it." in page
 
 
 def test_two_arms_are_told_apart(study, tmp_path):
@@ -314,6 +339,8 @@ def test_effects_have_two_digits_of_their_usual_interval():
         "low": [0.9, 0.8, -0.0012, 0.01, 0.0], "high": [1.0, np.inf, 0.0012, 0.05, 0.0],
     })  # fmt: skip
     assert scales_of(frame) == {"fid": (1.0, 3), "kid": (1000.0, 1), "precision": (1.0, 3), "modes_covered": (1.0, 2)}
+    wide = pd.DataFrame({"metric": ["fid", "kid"], "low": [0.1, -500.0], "high": [9.0, 500.0]})
+    assert scales_of(wide) == {"fid": (1.0, 2), "kid": (1.0, 0)}
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_new_objective_and_edited_comment_run_nothing_but_a_line_of_the_step_tra
         "src/divergan/objectives/__init__.py", "        WASSERSTEIN,\n", "        WASSERSTEIN,\n        SQUARES,\n"
     )
     project.edit(
-        training, "# The critic sees n_critic fresh batches", "# Edited: the critic sees n_critic fresh batches"
+        training, "# Losses are read back every so often only", "# Edited: losses are read back every so often only"
     )
     assert "Nothing to be done" in project.snakemake()
 

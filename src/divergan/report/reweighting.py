@@ -19,14 +19,15 @@ from divergan.sampler_evidence import WEIGHT_VALUES
 from divergan.statistics import mean_interval
 
 RELEASED = "latent_rs_released"  # the entry that samples with the weights of the released design
+LEAST = 0.001  # below it a weight or a share is printed as zero: weights that vanish reach 1e-15
 CLAIMS = "latent-reweighting"  # the family of the claims on it
 SETTINGS = {  # name in the parameter file -> as the report calls it
     "sign": "sign of the weights' first term", "delta": "Δ", "m": "m", "lambda_norm": "λ₁",
     "lambda_clip": "λ₂", "gradient_penalty": "gradient penalty", "hidden": "hidden layers of w",
     "output": "output of w", "critic": "critic starts", "critic_output": "output of the critic", "batch": "batch",
-    "steps": "most steps", "patience": "steps that the stopping rule looks at", "n_critic": "critic steps a step",
+    "steps": "most steps", "patience": "steps of the stopping rule", "n_critic": "critic steps a step",
     "critic_learning_rate": "learning rate of the critic", "learning_rate": "learning rate of w", "betas": "Adam's β",
-    "joint": "generator trained on meanwhile", "history_every": "steps a row of the history",
+    "joint": "generator trained on meanwhile",
 }  # fmt: skip
 ANSWERS = {
     "as_printed": "as printed", "min_abs": "least |D|", "min": "least D", "True": "yes", "False": "no",
@@ -50,8 +51,9 @@ def reweighting_values(tables: Tables) -> dict[str, Any]:
 
 
 def _cell(mean: float, low: float, high: float) -> dict[str, str]:
-    """A number with its interval, which has the decimals of the number; none where both ends print alike."""
-    found = {"mean": text(mean), "low": text(low, mean), "high": text(high, mean)}
+    """A number with its interval, which has the decimals of the number; no interval whose ends are alike."""
+    values = zip(CELL, (mean, low, high), strict=True)
+    found = {name: text(value, mean) if abs(mean) >= LEAST else fixed(value, 3) for name, value in values}
     return found | ({"low": NONE, "high": NONE} if found["low"] == found["high"] else {})
 
 
@@ -84,6 +86,7 @@ def _planar(planar: pd.DataFrame) -> list[dict[str, Any]]:
             **named(own.iloc[0], ("target_label", "weights_label")),
             "seeds": len(own),
             "outcomes": _outcomes(own["outcome"]),
+            "finished": bool((own["outcome"] == "finished").any()),
             "change": _change(own["w1_after"] - own["w1_before"]),
             "closed": _closed(own),
             "modes_lost": bool((own["modes_after"] < own["modes_before"]).any()),
@@ -122,9 +125,11 @@ def _settings(settings: pd.DataFrame) -> dict[str, Any]:
     """The settings that all weights share, those in which they differ, and the weights that keep the printed sign."""
     if settings.empty:
         return {"shared": [], "differing": [], "weights": [], "as_printed": []}
-    wide = settings.astype(str).pivot(index="name", columns="weights_label", values="value")
+    settings = settings[~settings["name"].isin(("label", "history_every"))].astype(str)
+    settings.loc[(settings["name"] == "patience") & (settings["value"] == "0"), "value"] = "no such rule"
+    wide = settings.pivot(index="name", columns="weights_label", values="value")
     wide = wide.loc[settings["name"].unique(), settings["weights_label"].unique()].fillna(NONE)
-    wide = wide.replace(ANSWERS).drop(index="label", errors="ignore")
+    wide = wide.replace(ANSWERS)
     wide.index = pd.Index([SETTINGS.get(name, name.replace("_", " ")) for name in wide.index])
     printed = (settings["name"] == "sign") & (settings["value"] == "as_printed")
     same = wide.nunique(axis="columns") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from math import floor, inf, isfinite, isnan, log10
 from typing import Any
@@ -107,8 +108,9 @@ def scales_of(effects: pd.DataFrame) -> Scales:
         return {}
     half = (effects["high"] - effects["low"]) / 2
     usual = half[np.isfinite(half) & (half > 0)].groupby(effects["metric"]).median()
-    digits = {metric: max(1, 1 - floor(log10(width))) for metric, width in usual.items()}
-    wanted = {metric: digits.get(metric, 2) for metric in effects["metric"].unique()}
+    digits = {metric: 1 - floor(log10(width)) for metric, width in usual.items()}
+    least = {"fid": 2}  # a ratio near one
+    wanted = {metric: max(digits.get(metric, 2), least.get(metric, 0)) for metric in effects["metric"].unique()}
     return {metric: (1000.0, n - 3) if n > 3 else (1.0, n) for metric, n in wanted.items()}
 
 
@@ -195,16 +197,21 @@ def _spread(values: pd.Series) -> dict[str, str]:
     return {"mean": mean} | ({"low": NONE, "high": NONE} if low == high else {"low": low, "high": high})
 
 
-def _stuck(samplers: pd.DataFrame) -> list[dict[str, str]]:
-    """The sample sets that could not be drawn, by generator and sampler: at which seeds, and what the first met."""
+def _stuck(samplers: pd.DataFrame) -> list[dict[str, Any]]:
+    """The sample sets that could not be drawn: a row a variant and entry, with what the first said of it."""
     if samplers.empty:
         return []
     stuck = samplers[samplers["outcome"] == "stuck"].fillna({"reason": ""})
     return [
         named(own.iloc[0], ("label", "arm", "sampler_label"))
-        | {"seeds": ", ".join(map(str, own["seed"])), "reason": own["reason"].iloc[0].split(": ")[0]}
+        | {"seeds": len(own), "reason": _found(own.iloc[0]["reason"])}
         for _, own in stuck.groupby(["variant", "sampler"], sort=False)
     ]
+
+
+def _found(message: str) -> str:
+    """What an error says was found, without what it advises to do about it; 4.5e-13 as people write it."""
+    return re.sub(r"\d(\.\d+)?e-\d+", lambda found: text(float(found[0])), message.partition(": ")[0])
 
 
 def _frontier(tables: Tables) -> list[dict[str, Any]]:
