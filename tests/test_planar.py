@@ -84,7 +84,7 @@ def test_densities_are_densities_by_quadrature(target):
         for log_density in (axis.log_p, axis.log_q):
             with np.errstate(divide="ignore"):
                 assert np.trapezoid(np.exp(log_density(x)), x) == pytest.approx(1, abs=1e-6)
-        assert np.gradient(axis.cumulative(x), x) == pytest.approx(np.exp(axis.log_q(x)), abs=1e-4)
+        assert np.abs(np.gradient(axis.cumulative(x), x) - np.exp(axis.log_q(x))).max() < 1e-4
 
 
 @each_target
@@ -111,7 +111,7 @@ def test_the_density_is_that_of_the_map_by_its_derivative(target):
         # Between two z the density is not flat: a step of a fifth of sigma bends it by up to a tenth.
         close = step < 0.2 * axis.sigma
         assert close.mean() > 0.5
-        assert np.exp(axis.log_q(middle))[close] == pytest.approx((mass / step)[close], rel=0.05)
+        assert np.allclose(np.exp(axis.log_q(middle))[close], (mass / step)[close], rtol=0.05, atol=0)
 
 
 @each_target
@@ -160,6 +160,12 @@ def test_the_oracle_by_hand(m, expected):
     assert oracle_weights(generated, data, m) == pytest.approx(expected)
 
 
+def test_the_oracle_counts_distances_and_not_their_squares():
+    """The first serves 0 (7 away) and the middle 10 (4): 11; or the middle 0 (6) and the last 10 (5.2): 11.2."""
+    generated, data = np.array([[-7.0, 0.0], [6.0, 0.0], [15.2, 0.0]]), np.array([[0.0, 0.0], [10.0, 0.0]])
+    assert oracle_weights(generated, data, 1.5) == pytest.approx([1.5, 1.5, 0])  # 49 + 16 is more than 36 + 27
+
+
 @each_target
 def test_no_admissible_weights_are_nearer_than_the_oracles(target):
     rng = generator(0, "test")
@@ -196,7 +202,7 @@ class Checks:
             "distance": own["w1_after"] < own["w1_before"] - 0.5 * gap,
             "rank": own["rank_correlation"] > 0.1 and own["ratio_correlation"] > 0.4,
             "off": own["off_after"] < own["off_before"],
-            "balance": own["balance_after"] > own["balance_before"],
+            "balance": own["balance_after"] > own["balance_before"] + 0.05,  # by more than another draw would change it
             "modes": own["modes_after"] == own["modes_before"],
             # 4 standard errors of a share of more than 15,000 proposals
             "acceptance": abs(own["acceptance"] - own["expected_acceptance"]) < 0.016,
@@ -307,7 +313,7 @@ def test_weights_learned_on_two_modes_bring_them_toward_the_oracle(learned):
 
 
 def test_weights_learned_on_the_grid_restore_its_balance():
-    weight, record = learn(TARGETS["grid"], Weights(**SETTINGS | FOR_GRID), 0)
+    weight, record = learn(TARGETS["grid"], Weights(**ON_GRID), 0)
     assert record.outcome == "finished"
     own = judge(TARGETS["grid"], weight, M, 0, POINTS)
     # Its bridges are a few hundredths of the latent plane wide, and the network is smooth: they stay.
@@ -336,7 +342,7 @@ def test_a_learned_run_is_the_same_again():
 
 
 def test_the_printed_sign_is_seen():
-    """E w grows without bound, so that all is accepted, or falls to 0, so that nothing is."""
+    """E w grows without bound, so that all is accepted: another draw of what there was before. Or nothing is."""
     for seed in SEEDS[:2]:
         weight, record = learn(TARGETS["two_modes"], Weights(**SETTINGS | {"sign": "as_printed"}), seed)
         assert record.outcome in ("diverged", "vanished")

@@ -73,7 +73,8 @@ def frontier_table(samplers: pd.DataFrame) -> pd.DataFrame:
     pilot included, and GRADIENT_STEP for each that passed backward; the training of w, or of a G that was trained on,
     is not in them. They and `acceptance` are means over the runs that were drawn. `fid_ratio` is the geometric mean
     over seeds with its 95 % interval, or as in `effects_table` where a run failed. `efficient`: no other sampler of the
-    variant is at most as dear and better.
+    variant is at most as dear and better, where a control other than the prior (rejection at random; a G trained on,
+    whose cost is in its training) neither is efficient nor stands in another's way.
     """
     _check(samplers)
     rows: list[dict[str, Any]] = []
@@ -250,7 +251,7 @@ def _evaluations(samplers: pd.DataFrame) -> pd.Series:
 def _placed(entry: pd.DataFrame, prior: pd.DataFrame) -> dict[str, Any]:
     """Where a sampler stands between cost and quality."""
     drawn = entry[entry["outcome"] == "drawn"]
-    row = {name: entry[name].iloc[0] for name in (*VARIANT, *SAMPLER)}
+    row = {name: entry[name].iloc[0] for name in (*VARIANT, *SAMPLER, "method")}
     row |= {"evaluations": _evaluations(drawn).mean(), "acceptance": drawn["acceptance"].astype(float).mean()}
     if _method(entry) == "prior":
         return row | dict.fromkeys(("fid_ratio", "low", "high"), 1.0)
@@ -260,6 +261,12 @@ def _placed(entry: pd.DataFrame, prior: pd.DataFrame) -> dict[str, Any]:
 
 
 def _efficient(entry: dict[str, Any], entries: list[dict[str, Any]]) -> bool:
-    return isfinite(entry["fid_ratio"]) and not any(
-        other["evaluations"] <= entry["evaluations"] and other["fid_ratio"] < entry["fid_ratio"] for other in entries
+    return (
+        isfinite(entry["fid_ratio"])
+        and entry["method"] not in CONTROLS[1:]
+        and not any(
+            other["evaluations"] <= entry["evaluations"] and other["fid_ratio"] < entry["fid_ratio"]
+            for other in entries
+            if other["method"] not in CONTROLS[1:]
+        )
     )

@@ -32,6 +32,8 @@ def random_convolutions(channels: int, seed: int) -> torch.nn.Module:
     layers: list[torch.nn.Module] = []
     for inputs, outputs in pairwise((channels, *WIDTHS)):
         convolution = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel_size=3, padding=1, bias=False)
+        with torch.random.fork_rng(devices=[]):
+            convolution = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False)
         drawn = torch.randn(outputs, inputs, 3, 3, generator=generator(seed, "random convolutions", inputs))
         convolution.weight = nn.Parameter(drawn * math.sqrt(2 / (9 * inputs)), requires_grad=False)
         layers += [convolution, nn.ReLU(), nn.AvgPool2d(2)]

@@ -207,7 +207,7 @@ def _caption_frontier(tables: Tables) -> str:
         "Quality against cost: the ratio of the FID to that of the prior, geometric mean over seeds with its interval, "
         "and the rows that generator, critic and weights compute for one image, a gradient step counted as "
         f"{GRADIENT_STEP}. Filled and joined are the efficient samplers, than which no other is at once at most as "
-        "dear and better; colours as above."
+        "dear and better, controls aside; colours as above."
         f"{_unseen(tables.frontier, _shown(FRONTIER_HEIGHT))}"
     )
 

@@ -16,10 +16,12 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     The i-th smallest of k is multiplied by k + 1 - i, then made no smaller than those before it and at most 1. The
     chance that any true hypothesis is rejected stays below the level, however the tests depend on each other.
     """
-    from statsmodels.stats.multitest import multipletests
-
     p_values = _checked(p_values)
-    return multipletests(p_values, method="holm")[1] if len(p_values) else p_values
+    k = len(p_values)
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.empty(k)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * (k - np.arange(k))), 1)
+    return adjusted
 
 
 def holm_levels(p_values: Sequence[float] | np.ndarray, alpha: float = 0.05) -> np.ndarray:
