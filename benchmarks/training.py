@@ -45,7 +45,7 @@ def settings(batch: int, steps: int) -> Training:
 
 
 def ours(images: torch.Tensor, batch: int, device: str) -> Callable[[int], None]:
-    players = start(settings(batch, 1), (GENERATORS["mlp"], CRITICS["mlp"]), (1, 28, 28), 0, device)
+    players = start(settings(batch, 1), OBJECTIVES["bce"], (GENERATORS["mlp"], CRITICS["mlp"]), (1, 28, 28), 0, device)
     record, on_device = Record(), images.to(device)
 
     def run(steps: int) -> None:

@@ -208,9 +208,9 @@ def test_plan_counts_what_is_made_in_the_store_and_to_make(call, root):
 
 def test_plan_says_why_a_step_would_run_again(call, root):
     path = root / "params.yaml"
-    path.write_text(edited(path.read_text(), ("batch: 32 ", "batch: 16 "), ("r1_gamma: 0.1", "r1_gamma: 1.0")))
+    path.write_text(edited(path.read_text(), ("batch: 32 ", "batch: 16 "), ("gamma: 0.1", "gamma: 1.0")))
     reason = next(line for line in call("plan")[1].splitlines() if "train" in line and "kl.stabilised" in line)
-    assert "training.batch 32 -> 16; training.r1_gamma 0.1 -> 1.0" in reason
+    assert "training.batch 32 -> 16; training.regularisers.r1.gamma 0.1 -> 1.0" in reason
 
 
 def test_a_title_is_printed_as_it_is(call, root):

@@ -44,24 +44,29 @@ def test_a_study_on_the_tuning_split_never_sees_the_evaluation_split(trained, tm
     reference, folder = trained
     monkeypatch.chdir(folder)
     plan = Plan(Path("params.yaml"))
-    splits = place(Path(), plan.of("data")[0]) / "splits.safetensors"
+    files = [
+        place(Path(), plan.of(verb)[0]) / name
+        for verb, name in (("data", "splits.safetensors"), ("features", "real.safetensors"))
+    ]
     steps = [plan.of("evaluate")[0], plan.step("evaluate", REAL)]
     before = [evaluated(step, tmp_path / f"{step.key}-before") for step in steps]
-    whole = load_file(splits)
-    without = {name: values for name, values in whole.items() if not name.startswith("evaluation")}
-    black = {name: torch.zeros_like(values) for name, values in whole.items() if name.startswith("evaluation")}
-    splits.unlink()  # a hard link of the store's
+    whole = {path: load_file(path) for path in files}
+    for path, tensors in whole.items():
+        kept = {name: values for name, values in tensors.items() if not name.startswith("evaluation")}
+        if reference == "evaluation":
+            kept |= {name: torch.ones_like(values) for name, values in tensors.items() if name not in kept}
+        path.unlink()  # a hard link of the store's
+        save_file(kept, path)
     try:
+        after = [evaluated(step, tmp_path / f"{step.key}-after") for step in steps]
         if reference == "tuning":  # runs to the same numbers where there is no evaluation split at all
-            save_file(without, splits)
-            assert [evaluated(step, tmp_path / f"{step.key}-after") for step in steps] == before
+            assert after == before
         else:  # and this is what looking at it would have shown
-            save_file(without | black, splits)
-            after = [evaluated(step, tmp_path / f"{step.key}-after") for step in steps]
             assert all(a["metrics.json"]["fid"] != b["metrics.json"]["fid"] for a, b in zip(after, before, strict=True))
     finally:
-        splits.unlink(missing_ok=True)
-        save_file(whole, splits)
+        for path, tensors in whole.items():
+            path.unlink()
+            save_file(tensors, path)
 
 
 def test_real_images_are_their_own_copies_and_suffer_from_the_missing_rescaling(trained, tmp_path, monkeypatch):

@@ -46,7 +46,39 @@ def test_the_projects_own_files_are_valid(path):
 # what stands in smoke.yaml, what replaces it, the key and value told, a part of what would be accepted
 WRONG = {
     "unknown key": ("threads: 1", "treads: 1", "treads = 1", "did you mean 'threads'?"),
-    "unknown training key": ("  r1_gamma: 0.1", "  r1_gama: 0.1", "training.r1_gama = 0.1", "did you mean 'r1_gamma'?"),
+    "unknown training key": (
+        "  ema_decay: 0.9",
+        "  ema_decai: 0.9",
+        "training.ema_decai = 0.9",
+        "did you mean 'ema_decay'?",
+    ),
+    "unknown regulariser": ("r1: {", "r1_: {", "training.regularisers.r1_ = {", "did you mean 'r1'?"),
+    "a regulariser's unknown key": ("gamma: 0.1", "gama: 0.1", "regularisers.r1.gama = 0.1", "did you mean 'gamma'?"),
+    "a regulariser's value": ("gamma: 0.1", "gamma: -1", "training.regularisers.r1.gamma = -1", "greater than 0"),
+    "a regulariser that cannot go with another": (
+        "    r1: {gamma: 0.1, every: 8}",
+        "    spectral_norm: {}\n    weight_clipping: {limit: 0.1}",
+        "training.regularisers.weight_clipping",
+        "so that what is set here has no effect",
+    ),
+    "a critic without scores": (
+        "critic: {name: mlp,",
+        "critic: {name: identity,",
+        "training.critic.name",
+        "kernels compare",
+    ),
+    "an objective without a gradient": (
+        "{objective: bce}",
+        "{objective: misclassification}",
+        "variants.bce.objective = 'misclassification'",
+        "a count has no gradient",
+    ),
+    "a number that a family does not accept": (
+        "{objective: bce}",
+        "{objective: alpha(1)}",
+        "variants.bce.objective = 'alpha(1)'",
+        "expected α other than 0",
+    ),
     "unknown network key": (
         "mlp_batchnorm, hidden",
         "mlp_batchnorm, hiden",
@@ -57,12 +89,7 @@ WRONG = {
     "quoted number": ("batch: 32 ", "batch: '32' ", "training.batch = '32'", "expected a whole number"),
     "fraction": ("batch: 32 ", "batch: 32.5 ", "training.batch = 32.5", "expected a whole number"),
     "truth for a number": ("batch: 32 ", "batch: true ", "training.batch = True", "expected a whole number"),
-    "no is text": (
-        "spectral_norm: false",
-        "spectral_norm: no",
-        "critic.spectral_norm = 'no'",
-        "expected true or false",
-    ),
+    "no is text": ("gamma: 0.1", "gamma: no", "regularisers.r1.gamma = 'no'", "expected a number"),
     "nothing": ("batch: 32 ", "batch: ", "training.batch = None", "expected a whole number"),
     "a number for seeds": ("seeds: [0, 1]", "seeds: 3", "seeds = 3", "expected a list"),
     "a number for a network": (
@@ -148,7 +175,7 @@ WRONG = {
     "no width": ("hidden: [64, 32]", "hidden: [64, 0]", "training.critic.hidden.1 = 0", "greater than or equal to 1"),
     "NaN": ("learning_rate: 5.0e-4", "learning_rate: .nan", "training.learning_rate = nan", "a finite number"),
     "Inf": ("learning_rate: 5.0e-4", "learning_rate: .inf", "training.learning_rate = inf", "a finite number"),
-    "overflow": ("r1_gamma: 0.1", "r1_gamma: 1e999", "training.r1_gamma = inf", "a finite number"),
+    "overflow": ("gamma: 0.1", "gamma: 1e999", "training.regularisers.r1.gamma = inf", "a finite number"),
     "negative rate": ("learning_rate: 5.0e-4", "learning_rate: -1", "training.learning_rate = -1", "greater than 0"),
     "one beta": ("[0.5, 0.999]", "[0.5]", "training.betas = [0.5]", "at least 2 items"),
     "three betas": ("[0.5, 0.999]", "[0.5, 0.9, 0.9]", "training.betas = [0.5, 0.9, 0.9]", "at most 2 items"),
@@ -186,9 +213,9 @@ WRONG = {
     ),
     "deep in a variant": (
         "{objective: bce}",
-        "{objective: bce, critic: {spectral_norm: 3}}",
-        "arms.stabilised.variants.bce.critic.spectral_norm = 3",
-        "expected true or false",
+        "{objective: bce, regularisers: {r1: {every: no}}}",
+        "arms.stabilised.variants.bce.regularisers.r1.every = 'no'",
+        "expected a whole number",
     ),
     "through a merge": (
         "{objective: bce}",
@@ -319,24 +346,30 @@ def test_numbers_are_read_as_yaml_1_2_means_them(tmp_path, written, value):
 def test_anchors_and_merges_are_plain_values(tmp_path):
     text = edited(
         SMOKE,
-        ("spectral_norm: false", "spectral_norm: &no false"),
-        ("{objective: bce}", "&b {objective: bce, critic: {spectral_norm: *no}}"),
+        ("gamma: 0.1", "gamma: &g 0.1"),
+        ("{objective: bce}", "&b {objective: bce, regularisers: {r2: {gamma: *g, every: 4}}}"),
         ("{objective: kl, ", "{<<: *b, objective: kl, "),
     )
     variants = read(tmp_path, text).variants()
-    assert variants["bce.stabilised"].critic.spectral_norm is False
-    assert (variants["kl.stabilised"].objective, variants["kl.stabilised"].critic.spectral_norm) == ("kl", False)
+    assert (variants["kl.stabilised"].objective, variants["kl.stabilised"].regularisers.r2.gamma) == ("kl", 0.1)
 
 
 def test_layers_lie_over_each_other_key_by_key(tmp_path):
     text = edited(
         SMOKE,
-        ("    variants:", "    training: {batch: 8, critic: {spectral_norm: true}}\n    variants:"),
+        ("    variants:", "    training: {batch: 8, regularisers: {spectral_norm: {}}}\n    variants:"),
         ("{objective: bce}", "{objective: bce, batch: 4}"),
     )
     variants = read(tmp_path, text).variants()
     assert [v.batch for v in variants.values()] == [4, 8]
-    assert all(v.critic.spectral_norm and v.critic.hidden == [64, 32] for v in variants.values())
+    assert all(v.regulariser == "R1 γ=0.1 every 8, spectral norm" for v in variants.values())
+
+
+def test_null_takes_a_regulariser_away(tmp_path):
+    text = edited(SMOKE, ("{objective: bce}", "{objective: bce, regularisers: {r1: null, dropout: {rate: 0.5}}}"))
+    variants = read(tmp_path, text).variants()
+    assert [v.regulariser for v in variants.values()] == ["dropout 0.5", "R1 γ=0.1 every 8"]
+    assert variants["bce.stabilised"].model_dump()["regularisers"] == {"dropout": {"rate": 0.5}}
 
 
 def test_leaves_have_dotted_names():
@@ -358,7 +391,10 @@ evaluation: {reference: tuning}
 
 def like(folder: Path, monkeypatch, *pairs: tuple[str, str]) -> params.Study:
     monkeypatch.chdir(folder)
-    arm = ('    label: "Stabilised"', '    label: "Stabilised"\n    training: {r1_gamma: 3.0, steps: 50}')
+    arm = (
+        '    label: "Stabilised"',
+        '    label: "Stabilised"\n    training: {regularisers: {r1: {gamma: 3.0}}, steps: 50}',
+    )
     Path("smoke.yaml").write_text(edited(SMOKE, arm), "utf-8")
     Path("small.yaml").write_text(edited(LIKE, *pairs), "utf-8")
     return params.read(Path("small.yaml"))
@@ -368,7 +404,7 @@ def test_a_study_like_another_takes_its_data_features_and_an_arms_training(tmp_p
     study = like(tmp_path, monkeypatch)
     own, theirs = study.variants()["kl.only"], params.read(Path("smoke.yaml"))
     assert (study.data, study.features, study.threads) == (theirs.data, theirs.features, theirs.threads)
-    assert (own.steps, own.r1_gamma, own.batch) == (40, 3.0, 32)  # its own over the arm's over the study's
+    assert (own.steps, own.regularisers.r1.gamma, own.batch) == (40, 3.0, 32)  # its own over the arm's over the study's
     assert study.seeds_of("kl.only") == [7]
     assert study.samples == theirs.data.splits.tuning
 

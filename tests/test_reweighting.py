@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from divergan import reweighting
-from divergan.networks import CRITICS, GENERATORS
+from divergan.networks import CRITICS, GENERATORS, CriticForm
 from divergan.params import Weights
 from divergan.reweighting import (
     HELD,
@@ -79,7 +79,7 @@ def frozen() -> torch.nn.Module:
 def begun(chosen: Weights, seed: int = 0) -> Reweighting:
     with torch.random.fork_rng():
         torch.manual_seed(4)
-        critic = CRITICS["mlp"].build(SHAPE, [8, 8], False)
+        critic = CRITICS["mlp"].build(SHAPE, [8, 8], CriticForm())
     return start(chosen, critic, LATENT, seed, "cpu")
 
 

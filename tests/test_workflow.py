@@ -166,9 +166,10 @@ def test_new_objective_and_edited_comment_run_nothing_but_a_line_of_the_step_tra
     scores, training = "src/divergan/objectives/scores.py", "src/divergan/training.py"
     with (project.folder / scores).open("a") as file:
         file.write('\nSQUARES = Scores(\n    name="squares", label="Squares", source="none, here",\n')
-        file.write("    real=lambda v: (v - 1) ** 2, fake=lambda v: v**2, alternative=lambda v: (v - 1) ** 2,\n")
-        file.write("    cost_when_equal=0.5, log_ratio=None,\n)\n")
-    project.edit("src/divergan/objectives/__init__.py", "import BCE, WASSERSTEIN", "import BCE, SQUARES, WASSERSTEIN")
+        file.write("    real=lambda v: (v - 1) ** 2, fake=lambda v: v**2,\n")
+        file.write("    formula='-u/(1 + u)', f=lambda u: -u / (1 + u),\n")
+        file.write("    log_ratio=lambda v: v.clamp(0.01, 0.99).logit(),\n)\n")
+    project.edit("src/divergan/objectives/__init__.py", "    SPHERICAL,\n    W", "    SPHERICAL,\n    SQUARES,\n    W")
     project.edit(
         "src/divergan/objectives/__init__.py", "        WASSERSTEIN,\n", "        WASSERSTEIN,\n        SQUARES,\n"
     )
@@ -177,7 +178,9 @@ def test_new_objective_and_edited_comment_run_nothing_but_a_line_of_the_step_tra
     )
     assert "Nothing to be done" in project.snakemake()
 
-    project.edit(training, "(loss + penalty).backward()", "(loss + 2 * penalty).backward()")
+    project.edit(
+        training, "v_real, v_fake = players.critic(torch.cat((real", "v_real, v_fake = players.critic(torch.cat((-real"
+    )
     assert project.planned_jobs()["train_one"] == 4
 
 

@@ -16,7 +16,7 @@ import torch
 from divergan import checkpoints, jobs, store
 from divergan.data import save_splits
 from divergan.networks import CRITICS, GENERATORS
-from divergan.objectives import OBJECTIVES
+from divergan.objectives import objective
 from divergan.params import Training, merged
 from divergan.plan import Plan, Step
 from divergan.training import Players, Record, start, train
@@ -28,15 +28,14 @@ SETTINGS = {
     "generator_loss": "alternative",
     "images": "gan",
     "generator": {"name": "mlp", "hidden": [8]},
-    "critic": {"name": "mlp", "hidden": [8], "spectral_norm": False},
+    "critic": {"name": "mlp", "hidden": [8]},
     "latent": 3,
     "batch": 8,
     "steps": 12,
     "n_critic": 1,
     "learning_rate": 1e-2,
     "betas": [0.5, 0.999],
-    "r1_gamma": 0.0,
-    "r1_every": 2,
+    "regularisers": {},
     "ema_decay": 0.0,
     "checkpoints": 3,
     "checkpoint_samples": 6,
@@ -54,7 +53,8 @@ def images(count: int = 30) -> torch.Tensor:
 
 
 def begun(chosen: Training, seed: int = 0) -> Players:
-    return start(chosen, (GENERATORS[chosen.generator.name], CRITICS[chosen.critic.name]), SHAPE, seed, "cpu")
+    networks = GENERATORS[chosen.generator.name], CRITICS[chosen.critic.name]
+    return start(chosen, objective(chosen.objective), networks, SHAPE, seed, "cpu")
 
 
 class Keeper:
@@ -80,7 +80,7 @@ def ran(
     """A training to its end, from `state` if there is one."""
     players, keeper = begun(chosen, seed), Keeper(folder)
     record = checkpoints.restore(state, players) if state else Record()
-    train(chosen, OBJECTIVES[chosen.objective], players, record, images(), seed, keeper)
+    train(chosen, objective(chosen.objective), players, record, images(), seed, keeper)
     return players, record, keeper
 
 

@@ -71,7 +71,7 @@ def state_of(players: Players) -> State:
             "generator_optimiser": players.generator_optimiser,
             "critic_optimiser": players.critic_optimiser,
         },
-        generators={"latents": players.latents},
+        generators={"latents": players.latents, "noise": players.noise},
     )
 
 

@@ -29,7 +29,12 @@ EDGES = frozenset(
     )
 )
 # A registry leads to every entry; a recipe names the entries that it uses instead, so that a new one changes nothing.
-REGISTRIES = frozenset({"OBJECTIVES", "GENERATORS", "CRITICS", "SAMPLERS", "DATASETS", "FEATURE_SETS", "TARGETS"})
+REGISTRIES = frozenset(
+    (
+        *("OBJECTIVES", "FAMILIES", "REGULARISERS", "GENERATORS", "CRITICS"),
+        *("SAMPLERS", "DATASETS", "FEATURE_SETS", "TARGETS"),
+    )
+)
 IGNORED_FIELDS = frozenset({"ctx", "type_comment", "kind", "returns", "type_params"})
 
 Place = tuple[str, str]  # (module, name of a top-level definition)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from divergan.plan import PRIOR, REAL, Plan, Step
 if TYPE_CHECKING:
     from divergan.tracking import Live
 
-TRACKED = ("train", "reweight", "evaluate")
+LIVE = ("train", "reweight")  # MLflow watches these while they run
+TRACKED = (*LIVE, "evaluate")  # and takes these over, when the tables are made: importing it costs more than most last
 
 
 def make(root: Path, step: Step, device: str, threads: int) -> str:
@@ -42,8 +44,10 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
         store.write_json(out / "timing.json", seconds)
         return facts | {"commit": commit, "environment": provenance.environment(root, device, threads)}
 
-    if step.verb not in TRACKED:
+    if step.verb not in LIVE:
         store.make(root, step, lambda out: work(out, tracking.Live()))
+        if step.verb == "compare":
+            take_over(root, step.inputs_of("evaluate"))
     else:
         with tracking.run(root, **described(step, commit)) as live:
             store.make(root, step, lambda out: work(out, live))
@@ -51,6 +55,22 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
                 live.artifact(folder / name)
             live.finish(outcome(folder))
     return f"{folder} made"
+
+
+def take_over(root: Path, steps: Sequence[Step]) -> int:
+    """Bring finished runs into MLflow; says how many were new to it. Without MLflow a warning is all that happens."""
+    try:
+        return recorded(root, steps)
+    except DivergaNError as error:
+        tracking.warn(error)
+        return 0
+
+
+def recorded(root: Path, steps: Sequence[Step]) -> int:
+    """How many of these finished runs were new to MLflow, which has them all now."""
+    return sum(
+        tracking.record(root, **described(step, facts(root, step)["commit"]), **finished(root, step)) for step in steps
+    )
 
 
 def outcome(folder: Path) -> str:
@@ -81,10 +101,7 @@ def described(step: Step, commit: str | None) -> dict[str, Any]:
 def track(root: Path, plan: Plan) -> str:
     """Bring every finished training and evaluation of a study into MLflow."""
     steps = [step for verb in TRACKED for step in plan.of(verb) if store.exists(root, step)]
-    new = sum(
-        tracking.record(root, **described(step, facts(root, step)["commit"]), **finished(root, step)) for step in steps
-    )
-    return f"{new} of {len(steps)} finished runs of {plan.study.study} were new to MLflow"
+    return f"{recorded(root, steps)} of {len(steps)} finished runs of {plan.study.study} were new to MLflow"
 
 
 def facts(root: Path, step: Step) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from divergan.errors import DivergaNError
 from divergan.features import FEATURE_SETS
 from divergan.fingerprint import fingerprint, place_of
 from divergan.networks import CRITICS, GENERATORS
-from divergan.objectives import AS_PUBLISHED, OBJECTIVES
+from divergan.objectives import AS_PUBLISHED, OBJECTIVES, declared, objective
 from divergan.planar import LATENT_RS, TARGETS
 from divergan.samplers import SAMPLERS
 
@@ -148,9 +148,10 @@ class Plan:
         training = self.variants[variant]
         settings = {"training": training.model_dump(), "seed": seed, "threads": self.study.threads}
         used = (
-            place_of(OBJECTIVES[training.objective], "objectives"),
+            declared_objective(training.objective),
             place_of(GENERATORS[training.generator.name], "networks"),
             place_of(CRITICS[training.critic.name], "networks"),
+            *(place_of(regulariser, "regularisers") for regulariser, _ in training.regularisation),
         )
         return self._step("train", f"{variant}-s{seed}", settings, (self._data,), *used)
 
@@ -257,7 +258,7 @@ class Plan:
 
 
 def declared_objective(name: str) -> str:
-    return place_of(OBJECTIVES[name], "objectives")
+    return place_of(declared(name), "objectives")
 
 
 def claimed_objectives() -> list[str]:
@@ -276,7 +277,7 @@ def variant_facts(study: params.Study, key: str, training: params.Training) -> d
     """What tables print of a variant beside its numbers."""
     return {
         "objective": training.objective,
-        "label": OBJECTIVES[training.objective].label,
+        "label": objective(training.objective).label,
         "arm": key.split(".")[1],
         "arm_label": study.arms[key.split(".")[1]].label,
         "generator_loss": training.generator_loss,

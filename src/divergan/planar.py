@@ -15,6 +15,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from divergan.lazy import lazy
+from divergan.networks import CriticForm
 from divergan.networks.mlp import mlp_critic
 from divergan.randomness import derived_seed, generator
 from divergan.reweighting import Reweighting, WeightRecord, reweight, start
@@ -186,7 +187,7 @@ def learn(target: Target, settings: Weights, seed: int) -> tuple[torch.nn.Module
     data = target.data(POINTS, generator(seed, "planar data"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "planar critic"))
-        critic = mlp_critic((1, 1, 2), CRITIC, False)
+        critic = mlp_critic((1, 1, 2), CRITIC, CriticForm())
     state, record = start(settings, critic, 2, seed, "cpu"), WeightRecord()
     reweight(settings, target.generate, state, record, data, seed, Silent())
     return state.weight, record

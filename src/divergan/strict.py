@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,14 @@ def told(document: Any, fault: Any, layers: tuple[tuple[str, ...], ...]) -> str:
     return f"line {line_of(document, full)}: {'.'.join(map(str, full))}{value}: {text}"
 
 
+def below(model: type[Strict]) -> Iterator[type[Strict]]:
+    for own in model.__subclasses__():
+        yield own
+        yield from below(own)
+
+
 def suggestion(place: tuple[int | str, ...]) -> str:
     """The nearest parameter there is, for a key that there is not."""
-    names = {name for model in Strict.__subclasses__() for name in model.model_fields} - {place[-1]}
+    names = {name for model in below(Strict) for name in model.model_fields} - {place[-1]}
     near = difflib.get_close_matches(str(place[-1]), names, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -51,7 +51,7 @@ def _guarded(method: Callable[..., None]) -> Callable[..., None]:
             live.client = None
             if live.strict:
                 raise
-            _warn(error)
+            warn(error)
 
     return guarded
 
@@ -136,7 +136,7 @@ def run(
     try:
         live = _open(root, experiment, name, recipe, params, {**tags, "kind": kind}, replace=True) or Live()
     except Exception as error:
-        _warn(error)
+        warn(error)
         live = Live()
     try:
         yield live
@@ -305,7 +305,7 @@ def _brief(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
-def _warn(error: Exception) -> None:
+def warn(error: Exception) -> None:
     print(
         f"warning: tracking stops for this run ({_brief(error)}); the run goes on, and `divergan track` adds it later",
         file=sys.stderr,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from divergan.data import to_network
 from divergan.lazy import lazy
-from divergan.networks import Critic, Generator
+from divergan.networks import Critic, CriticForm, Generator, own_randomness
 from divergan.objectives import Objective
 from divergan.randomness import derived_seed, generator
+from divergan.regularisers import Batch, Regulariser
 from divergan.samplers import decode, latents
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Players:
     generator_optimiser: torch.optim.Optimizer
     critic_optimiser: torch.optim.Optimizer
     latents: torch.Generator
+    noise: torch.Generator  # whatever else the regularisers draw
     step: int = 0  # generator steps done
     drawn: int = 0  # real images drawn: the place in the data order
 
@@ -81,6 +83,7 @@ class Observer(Protocol):
 
 def start(
     settings: Training,
+    objective: Objective,
     networks: tuple[Generator, Critic],
     shape: tuple[int, int, int],
     seed: int,
@@ -90,7 +93,9 @@ def start(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "weights"))
         g = networks[0].build(settings.latent, settings.generator.hidden, shape).to(device)
-        d = networks[1].build(shape, settings.critic.hidden, settings.critic.spectral_norm).to(device)
+        d = build_critic(settings, objective, networks[1], shape).to(device)
+    noise = generator(seed, "noise", device=device)
+    own_randomness(d, noise)
     return Players(
         generator=g,
         critic=d,
@@ -98,12 +103,29 @@ def start(
         generator_optimiser=adam(g, settings),
         critic_optimiser=adam(d, settings),
         latents=generator(seed, "latents", device=device),
+        noise=noise,
     )
+
+
+def build_critic(
+    settings: Training, objective: Objective, network: Critic, shape: tuple[int, int, int]
+) -> torch.nn.Module:
+    """The critic of a training, as its objective and regularisers want it."""
+    chosen = settings.regularisers.stated
+    form = CriticForm(
+        outputs=objective.outputs,
+        spectral_norm="spectral_norm" in chosen,
+        dropout=chosen["dropout"].rate if "dropout" in chosen else 0.0,
+    )
+    return network.build(shape, settings.critic.hidden, form)
 
 
 def adam(network: torch.nn.Module, settings: Training) -> torch.optim.Optimizer:
     betas = (settings.betas[0], settings.betas[1])
-    return torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=betas, fused=True)
+    weights: list[torch.Tensor] = list(network.parameters()) or [
+        torch.zeros(0)
+    ]  # the identity has none, and Adam wants one
+    return torch.optim.Adam(weights, lr=settings.learning_rate, betas=betas, fused=True)
 
 
 def train(
@@ -154,7 +176,7 @@ def training_step(
     for _ in range(settings.n_critic):
         real = to_network(images[order.next(players)])
         critic_loss, v_real, v_fake = critic_step(settings, objective, players, real)
-    loss = generator_step(settings, objective.generator_loss(settings.generator_loss), players)
+    loss = generator_step(settings, objective, players, real)
     update_average(settings, players)
     players.step += 1
     return critic_loss, loss, v_real, v_fake
@@ -164,35 +186,83 @@ def critic_step(
     settings: Training, objective: Objective, players: Players, real: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """One step of the critic on a real batch in [-1, 1]; returns its loss and the scores, detached."""
-    with torch.no_grad():
+    due = due_regularisers(settings, players.step)
+    follows = {what for regulariser, _ in due if regulariser.critic_penalty for what in regulariser.follows}
+    with torch.set_grad_enabled("players" in follows):
         fake = players.generator(draw_latents(settings, players))
-    regularised = settings.r1_gamma > 0 and players.step % settings.r1_every == 0
-    v_real, v_fake = players.critic(torch.cat((real.requires_grad_(regularised), fake))).split(len(real))
+    real, fake = blurred(due, players, real, fake)
+    real = real.requires_grad_("real" in follows)
+    fake = fake if fake.requires_grad else fake.requires_grad_("fake" in follows)
+    v_real, v_fake = players.critic(torch.cat((real, fake))).split(len(real))
     loss = objective.critic_loss(v_real, v_fake)
-    penalty = r1_penalty(settings, v_real, real) if regularised else 0.0
-    players.critic_optimiser.zero_grad(set_to_none=True)
-    (loss + penalty).backward()
-    players.critic_optimiser.step()
+    if loss.requires_grad:  # not where the critic has nothing to learn
+        batch = batch_of(settings, objective, players, (real, fake), (v_real, v_fake))
+        penalties = [r.critic_penalty(batch, own) for r, own in due if r.critic_penalty]
+        players.critic_optimiser.zero_grad(set_to_none=True)
+        sum(penalties, loss).backward()
+        players.critic_optimiser.step()
+    for regulariser, own in due:
+        if regulariser.constrain:
+            regulariser.constrain(players.critic, own)
     return loss.detach(), v_real.detach(), v_fake.detach()
 
 
-def generator_step(
-    settings: Training, generator_loss: Callable[[torch.Tensor], torch.Tensor], players: Players
-) -> torch.Tensor:
-    """One step of the generator through a critic that stands still; returns its loss, detached."""
-    players.critic.requires_grad_(False)
-    loss = generator_loss(players.critic(players.generator(draw_latents(settings, players))))
+def generator_step(settings: Training, objective: Objective, players: Players, real: torch.Tensor) -> torch.Tensor:
+    """One step of the generator through a critic that stands still; returns its loss, detached.
+
+    `real` is the critic's last batch, scored again where the loss or a regulariser looks at real images.
+    """
+    due = [(r, own) for r, own in due_regularisers(settings, players.step) if r.generator_penalty or r.noise]
+    follows_players = any("players" in r.follows for r, _ in due)
+    needs_real = objective.needs_real or follows_players
+    players.critic.requires_grad_(follows_players)
+    real, fake = blurred(due, players, real, players.generator(draw_latents(settings, players)))
+    v_fake = players.critic(fake)
+    with torch.set_grad_enabled(follows_players):
+        v_real = players.critic(real) if needs_real else v_fake.detach()
+    loss = objective.generator_loss(settings.generator_loss)(v_fake, v_real)
+    batch = batch_of(settings, objective, players, (real, fake), (v_real, v_fake))
+    penalties = [r.generator_penalty(batch, own) for r, own in due if r.generator_penalty]
     players.generator_optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    sum(penalties, loss).backward()
     players.generator_optimiser.step()
     players.critic.requires_grad_(True)
     return loss.detach()
 
 
-def r1_penalty(settings: Training, v_real: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """gamma/2 E|grad_x v|^2 on real images (Mescheder et al. 2018, Eq. 9), times the interval at which it is added."""
-    (gradient,) = torch.autograd.grad(v_real.sum(), real, create_graph=True)
-    return settings.r1_every * settings.r1_gamma / 2 * gradient.square().flatten(1).sum(1).mean()
+def due_regularisers(settings: Training, step: int) -> list[tuple[Regulariser, Any]]:
+    return [(regulariser, own) for regulariser, own in settings.regularisation if regulariser.is_due(own, step)]
+
+
+def blurred(
+    due: Iterable[tuple[Regulariser, Any]], players: Players, *images: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """The images with the noise that the regularisers put on all that the critic sees."""
+    std = sum(regulariser.noise(own, players.step) for regulariser, own in due if regulariser.noise)
+    if not std:
+        return images
+    rng = players.noise
+    return tuple(x + std * torch.randn(x.shape, generator=rng, device=rng.device) for x in images)
+
+
+def batch_of(
+    settings: Training,
+    objective: Objective,
+    players: Players,
+    images: tuple[torch.Tensor, torch.Tensor],
+    scores: tuple[torch.Tensor, torch.Tensor],
+) -> Batch:
+    return Batch(
+        objective=objective,
+        generator=players.generator,
+        critic=players.critic,
+        real=images[0],
+        fake=images[1],
+        v_real=scores[0],
+        v_fake=scores[1],
+        generator_loss=settings.generator_loss,
+        random=players.noise,
+    )
 
 
 def draw_latents(settings: Training, players: Players) -> torch.Tensor:

@@ -139,7 +139,7 @@ def other_games(objectives: Sequence[Objective]) -> Iterator[str]:
 
 def losses(o: Objective, v: torch.Tensor) -> tuple[definitions.Function, ...]:
     """The critic's loss of its real and of its fake scores, and both losses of the generator."""
-    return (lambda x: o.critic_loss(x, v)), (lambda x: o.critic_loss(v, x)), o.bound_loss, o.alternative_loss
+    return (lambda x: o.critic_loss(x, v)), (lambda x: o.critic_loss(v, x)), *definitions.generator_losses(o, v)
 
 
 PROPERTIES = {

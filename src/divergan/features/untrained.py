@@ -31,7 +31,6 @@ def random_convolutions(channels: int, seed: int) -> torch.nn.Module:
     nn = torch.nn
     layers: list[torch.nn.Module] = []
     for inputs, outputs in pairwise((channels, *WIDTHS)):
-        convolution = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel_size=3, padding=1, bias=False)
         with torch.random.fork_rng(devices=[]):
             convolution = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False)
         drawn = torch.randn(outputs, inputs, 3, 3, generator=generator(seed, "random convolutions", inputs))

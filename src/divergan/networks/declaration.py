@@ -21,8 +21,17 @@ class Generator:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CriticForm:
+    """What the objective and the regularisers want of a critic."""
+
+    outputs: int = 1  # numbers for an image; the scores are (N,) where it is 1, else (N, outputs)
+    spectral_norm: bool = False
+    dropout: float = 0.0  # share of every hidden layer's outputs that are set to 0 in training
+
+
+@dataclass(frozen=True, kw_only=True)
 class Critic:
     name: str
     label: str
     source: str
-    build: Callable[[Shape, Sequence[int], bool], torch.nn.Module]  # (image shape, hidden sizes, spectral norm)
+    build: Callable[[Shape, Sequence[int], CriticForm], torch.nn.Module]  # (image shape, hidden sizes, form)

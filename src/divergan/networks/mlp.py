@@ -8,7 +8,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from divergan.lazy import lazy
-from divergan.networks.declaration import Critic, Generator, Shape
+from divergan.networks.declaration import Critic, CriticForm, Generator, Shape
+from divergan.networks.dropout import dropout
 
 if TYPE_CHECKING:
     import torch
@@ -38,15 +39,24 @@ def mlp_batchnorm_generator(latent: int, hidden: Sequence[int], shape: Shape) ->
     return nn.Sequential(*layers, nn.Linear(sizes[-1], prod(shape)), nn.Tanh(), nn.Unflatten(1, shape))
 
 
-def mlp_critic(shape: Shape, hidden: Sequence[int], spectral_norm: bool) -> torch.nn.Module:
-    """C*H*W -> hidden ... -> 1, LeakyReLU between, no sigmoid: the raw score v, shape (N,)."""
+def mlp_critic(shape: Shape, hidden: Sequence[int], form: CriticForm) -> torch.nn.Module:
+    """C*H*W -> hidden ... -> outputs, LeakyReLU between, no sigmoid: the raw score v (N,), or features (N, k)."""
     nn = torch.nn
-    normed = nn.utils.parametrizations.spectral_norm if spectral_norm else lambda layer: layer
+    normed = nn.utils.parametrizations.spectral_norm if form.spectral_norm else lambda layer: layer
     sizes = (prod(shape), *hidden)
-    layers = [
-        layer for a, b in pairwise(sizes) for layer in (normed(nn.Linear(a, b)), nn.LeakyReLU(SLOPE, inplace=True))
-    ]
-    return nn.Sequential(nn.Flatten(), *layers, normed(nn.Linear(sizes[-1], 1)), nn.Flatten(0))
+
+    def active() -> torch.nn.Module:
+        relu = nn.LeakyReLU(SLOPE, inplace=True)
+        return nn.Sequential(relu, dropout(form.dropout)) if form.dropout else relu  # one place among the layers' names
+
+    layers = [layer for a, b in pairwise(sizes) for layer in (normed(nn.Linear(a, b)), active())]
+    last = normed(nn.Linear(sizes[-1], form.outputs))
+    return nn.Sequential(nn.Flatten(), *layers, last, *([nn.Flatten(0)] if form.outputs == 1 else []))
+
+
+def identity_critic(shape: Shape, hidden: Sequence[int], form: CriticForm) -> torch.nn.Module:
+    """The pixels themselves, (N, C*H*W): for kernels on images, where only the generator learns."""
+    return torch.nn.Flatten()
 
 
 MLP_GENERATOR = Generator(name="mlp", label="MLP", source="benatti2024fdivergences, released code", build=mlp_generator)
@@ -56,4 +66,5 @@ MLP_BATCHNORM_GENERATOR = Generator(
     source="radford2016dcgan, section 3",
     build=mlp_batchnorm_generator,
 )
+IDENTITY_CRITIC = Critic(name="identity", label="none, pixels", source="li2015moment, section 3", build=identity_critic)
 MLP_CRITIC = Critic(name="mlp", label="MLP", source="benatti2024fdivergences, released code", build=mlp_critic)

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from divergan.data import DATASETS, TRAINING_ARMS, data_set
 from divergan.data.sets import own_names
 from divergan.features import FEATURE_SETS
-from divergan.objectives import OBJECTIVES
+from divergan.objectives import objective
 from divergan.params.sampling import Entry, Reweighting, Weights
 from divergan.params.training import Training
 from divergan.params.values import Name, Positive, Seed, Seeds, merged
@@ -36,12 +36,12 @@ class OfVariant(Strict):
     @classmethod
     def _are_samplers(cls, names: list[str], info: ValidationInfo) -> list[str]:
         assert info.context is not None
-        samplers, objective = info.context
+        samplers, trained_by = info.context
         if names and not samplers:
             raise ValueError("there is no chapter `reweighting`, whose samplers it could name")
         for name in names:
-            if "ratio" in samplers[known(name, samplers)].needs and OBJECTIVES[objective].log_ratio is None:
-                raise ValueError(f"{name} needs log p/q, and the critic of {objective} identifies no ratio")
+            if "ratio" in samplers[known(name, samplers)].needs and objective(trained_by).log_ratio is None:
+                raise ValueError(f"{name} needs log p/q, and the critic of {trained_by} identifies no ratio")
         return names
 
 

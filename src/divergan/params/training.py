@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, create_model, field_validator, model_serializer, model_validator
 
 from divergan.data import TRAINING_ARMS
 from divergan.networks import CRITICS, GENERATORS
-from divergan.objectives import OBJECTIVES
+from divergan.objectives import FAMILIES, OBJECTIVES, KernelDistance, objective
 from divergan.params.values import Positive
+from divergan.regularisers import REGULARISERS, Regulariser
 from divergan.strict import Strict, known, misfit
 
 if TYPE_CHECKING:
@@ -29,12 +30,28 @@ class GeneratorNetwork(Strict):
 class CriticNetwork(Strict):
     name: str
     hidden: list[Positive]
-    spectral_norm: bool
 
     @field_validator("name")
     @classmethod
     def _exists(cls, name: str) -> str:
         return known(name, CRITICS)
+
+
+class NamedSettings(Strict):
+    """Settings by the names of what they belong to; null takes one away that a layer below states."""
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """Those that are there, in the order of their registry."""
+        return {name: own for name, own in self if own is not None}
+
+    @model_serializer
+    def _dumped(self) -> dict[str, Any]:
+        return {name: own.model_dump() for name, own in self.stated.items()}  # so that a new one changes no recipe
+
+
+OPTIONAL: dict[str, Any] = {name: (regulariser.settings | None, None) for name, regulariser in REGULARISERS.items()}
+Regularisers: Any = create_model("Regularisers", __base__=NamedSettings, **OPTIONAL)
 
 
 class Training(Strict):
@@ -51,8 +68,7 @@ class Training(Strict):
     n_critic: Positive
     learning_rate: Annotated[float, Field(gt=0)]
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
-    r1_gamma: Annotated[float, Field(ge=0)]
-    r1_every: Positive
+    regularisers: Regularisers
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     checkpoints: Positive
     checkpoint_samples: Annotated[int, Field(ge=2)]
@@ -61,7 +77,15 @@ class Training(Strict):
     @field_validator("objective")
     @classmethod
     def _exists(cls, name: str) -> str:
-        return known(name, OBJECTIVES)
+        try:
+            chosen = objective(name)
+        except KeyError:
+            families = [f"{family.name}({family.parameter})" for family in FAMILIES.values()]
+            known(name, [*OBJECTIVES, *families])
+            raise
+        if chosen.untrainable:
+            raise ValueError(f"nothing can be trained with {name}: {chosen.untrainable}")
+        return chosen.name  # so that alpha(0.5) and alpha(.50) are one
 
     @field_validator("images", mode="plain")
     @classmethod
@@ -74,6 +98,7 @@ class Training(Strict):
 
     @model_validator(mode="after")
     def _fits_together(self, info: ValidationInfo) -> Training:
+        self._critic_fits()
         if self.checkpoints > self.steps:
             raise misfit(
                 f"{self.checkpoints} do not fit into steps = {self.steps}: expected at most one a step", "checkpoints"
@@ -83,13 +108,26 @@ class Training(Strict):
             study.fits(self)
         return self
 
+    def _critic_fits(self) -> None:
+        trained_by = objective(self.objective)
+        if self.critic.name == "identity" and not isinstance(trained_by, KernelDistance):
+            text = f"'identity' gives pixels, which kernels compare, and {self.objective} needs scores"
+            raise misfit(text, "critic", "name")
+        for regulariser, _ in self.regularisation:
+            if reason := regulariser.refusal(self, trained_by):
+                raise misfit(f"{self.objective} with {regulariser.name}: {reason}", "regularisers", regulariser.name)
+
+    @property
+    def regularisation(self) -> list[tuple[Regulariser, Any]]:
+        """The regularisers with their settings."""
+        return [(REGULARISERS[name], own) for name, own in self.regularisers.stated.items()]
+
     @property
     def regulariser(self) -> str:
         """The regularisers in words, as tables print them."""
-        return self.regulariser_kind.replace("R1", f"R1 γ={self.r1_gamma:g} every {self.r1_every}")
+        return ", ".join(regulariser.described(own) for regulariser, own in self.regularisation) or "none"
 
     @property
     def regulariser_kind(self) -> str:
         """The regularisers without their strength: the factor of an ablation."""
-        kinds = ("R1" if self.r1_gamma else "", "spectral norm" if self.critic.spectral_norm else "")
-        return ", ".join(filter(None, kinds)) or "none"
+        return ", ".join(regulariser.kind for regulariser, _ in self.regularisation) or "none"

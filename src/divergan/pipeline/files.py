@@ -30,6 +30,7 @@ HISTORY_COLUMNS = (
 )
 PLAYERS = "players.safetensors"  # all that a run's training goes on from
 WEIGHTS = "weights.safetensors"  # of the network w
+REAL_FEATURES = "real.safetensors"  # of all real images, by one feature network
 FIRST_WEIGHTS = "first_weights.safetensors"  # w of the first block of the evaluation latents
 VERDICTS = "verdicts.json"
 STATE = ".state.safetensors"  # what a killed training resumes from; gone when the run is complete
@@ -42,10 +43,14 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
         save_file(tensors, temporary)
 
 
-def load_images(path: Path) -> torch.Tensor:
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
-    return load_file(path)["images"]
+    return load_file(path)
+
+
+def load_images(path: Path) -> torch.Tensor:
+    return load_tensors(path)["images"]
 
 
 def kept_weights(path: Path, expected: str) -> dict[str, torch.Tensor]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from divergan.data import load_splits, training_images
+from divergan.data import TRAINING_ARMS, load_splits
 from divergan.features import FEATURE_SETS, FeatureSet, extract
+from divergan.lazy import lazy
 from divergan.metrics import Pair, copied_share, measurable, measure_some, nearest_training_distances
-from divergan.params import Training, leaves
+from divergan.params import Training
 from divergan.pipeline.files import (
     CONTROLS,
     METRICS,
     OTHER_FEATURES,
     OVER_TRAINING,
+    REAL_FEATURES,
     SPLITS,
     finite,
     load_images,
+    load_tensors,
     samples_file,
 )
 from divergan.pipeline.job import Job
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     import torch
 
     from divergan.plan import Step
+else:
+    torch = lazy("torch")
 
 
 def evaluate(job: Job) -> dict[str, Any]:
@@ -37,31 +42,53 @@ def evaluate(job: Job) -> dict[str, Any]:
     each sample set.
     """
     count, run = job.step.settings["samples"], next(iter(job.step.inputs_of("train")), None)
-    training, reference = compared_images(job, run)
-    network = network_of(job, job.step.input("features"))
-    extracted = {"reference": extract(network, reference), "training": extract(network, training)}
+    splits = load_splits(job.input("data") / SPLITS)
+    reference_step = job.step.input("features")
+    extracted = {
+        "reference": reference(job, reference_step, splits),
+        "training": real(job, reference_step, splits, *trained_images(run)),
+    }
+    network = network_of(job, reference_step)
     if run is not None and "samplers" in job.step.input("sample").settings:
         return evaluate_sets(job, network, extracted)
 
     folder = job.input("sample") if run is not None else None
-    generated = load_images(samples_file(folder, PRIOR)) if folder else training[:count]
+    generated = load_images(samples_file(folder, PRIOR)) if folder else extracted["training"].images[:count]
     pair = Pair(generated=extract(network, generated), **extracted)
-    values = metrics(job, pair)
-    write_json(job.out / METRICS, finite(values))
-    write_json(job.out / OTHER_FEATURES, finite(other_features(job, generated, reference)))
+    write_json(job.out / METRICS, finite(metrics(job, pair)))
+    write_json(job.out / OTHER_FEATURES, finite(other_features(job, generated, splits)))
     write_json(job.out / CONTROLS, finite(controls(network, pair)))
     if run is not None:
-        tell(job, run, values, over_training(job, network, run, pair.reference))
+        write_json(job.out / OVER_TRAINING, over_training(job, network, run, pair.reference))
     return {"samples": count}
 
 
-def compared_images(job: Job, run: Step | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """The images that a run (None: the gan split) was trained on, and the reference that it is compared with."""
-    splits = load_splits(job.input("data") / SPLITS)
-    reference = splits[f"{job.step.settings['reference']}.images"][: job.step.settings["samples"]]
-    if run is None:
-        return splits["gan.images"], reference
-    return training_images(splits, Training.model_validate(run.settings["training"]).images), reference
+def trained_images(run: Step | None) -> tuple[tuple[str, ...], int | None]:
+    """The splits that a run (None: the gan split) was trained on, and how many of their first images (None: all)."""
+    images = Training.model_validate(run.settings["training"]).images if run is not None else "gan"
+    return (TRAINING_ARMS["gan"], images) if isinstance(images, int) else (TRAINING_ARMS[images], None)
+
+
+def reference(job: Job, features: Step, splits: dict[str, torch.Tensor]) -> FeatureSet:
+    """The real images that generated ones are compared with."""
+    return real(job, features, splits, (job.step.settings["reference"],), job.step.settings["samples"])
+
+
+def real(
+    job: Job, features: Step, splits: dict[str, torch.Tensor], names: tuple[str, ...], count: int | None
+) -> FeatureSet:
+    """The first `count` real images of these splits, as the features step saw them."""
+    known = load_tensors(place(job.root, features) / REAL_FEATURES)
+
+    def joined(what: str, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+        return torch.cat([tensors[f"{name}.{what}"] for name in names])[:count]
+
+    has_classes = f"{names[0]}.probabilities" in known
+    return FeatureSet(
+        features=joined("features", known),
+        probabilities=joined("probabilities", known) if has_classes else None,
+        images=joined("images", splits),
+    )
 
 
 def evaluate_sets(job: Job, network: torch.nn.Module, extracted: dict[str, FeatureSet]) -> dict[str, Any]:
@@ -76,7 +103,6 @@ def evaluate_sets(job: Job, network: torch.nn.Module, extracted: dict[str, Featu
                 values[name] = finite(measure_some(Pair(generated=generated, **extracted), names))
             bar.update(done)
     write_json(job.out / METRICS, values)
-    job.live.metrics(0, {name: value for name, value in leaves(values) if value is not None})
     return {"samples": job.step.settings["samples"]}
 
 
@@ -94,13 +120,12 @@ def metrics(job: Job, pair: Pair) -> dict[str, float]:
     return values
 
 
-def other_features(job: Job, generated: torch.Tensor, reference: torch.Tensor) -> dict[str, float]:
+def other_features(job: Job, generated: torch.Tensor, splits: dict[str, torch.Tensor]) -> dict[str, float]:
     """FID in every feature set of the study, by the feature set's key."""
-    found = {}
-    for step in job.step.inputs_of("features"):
-        network = network_of(job, step)
-        found[step.key] = fid(extract(network, generated), extract(network, reference))
-    return found
+    return {
+        step.key: fid(extract(network_of(job, step), generated), reference(job, step, splits))
+        for step in job.step.inputs_of("features")
+    }
 
 
 def controls(network: torch.nn.Module, pair: Pair) -> dict[str, float]:
@@ -138,17 +163,8 @@ def over_training(
     for path in sorted((place(job.root, run) / "checkpoints").glob("*.safetensors")):
         generated = extract(network, load_images(path))
         step = int(path.stem.removeprefix("step-"))
-        rows.append({"step": step, "fid": fid(generated, first(reference, len(generated.images)))})
+        rows.append(finite({"step": step, "fid": fid(generated, first(reference, len(generated.images)))}))
     return rows
-
-
-def tell(job: Job, run: Step, values: dict[str, float], rows: list[dict[str, float]]) -> None:
-    """Keep FID over training, and show MLflow what was measured."""
-    write_json(job.out / OVER_TRAINING, [finite(row) for row in rows])
-    job.live.metrics(run.settings["training"]["steps"], values)
-    for row in rows:
-        job.live.metrics(int(row["step"]), {"fid_over_training": row["fid"]})
-    job.live.picture(place(job.root, job.step.input("sample")) / f"{PRIOR}.png", "samples.png")
 
 
 def first(images: FeatureSet, count: int) -> FeatureSet:

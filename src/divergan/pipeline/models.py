@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from divergan import checkpoints
 from divergan.data import fetch, load_splits, raw_images, save_splits, split, training_images
-from divergan.features import FEATURE_SETS, classifier_accuracy, compare_weights, train_classifier
+from divergan.features import FEATURE_SETS, classifier_accuracy, compare_weights, extract, train_classifier
 from divergan.networks import CRITICS, GENERATORS
-from divergan.objectives import OBJECTIVES
+from divergan.objectives import objective
 from divergan.params import Training
 from divergan.pipeline.files import (
     CLASSIFIER,
@@ -18,6 +18,7 @@ from divergan.pipeline.files import (
     HISTORY,
     HISTORY_COLUMNS,
     PLAYERS,
+    REAL_FEATURES,
     SPLITS,
     STATE,
     kept_weights,
@@ -47,12 +48,25 @@ def data(job: Job) -> dict[str, Any]:
 
 
 def features(job: Job) -> dict[str, Any]:
+    """The weights of a feature network, and its features of all real images, which no evaluation computes again."""
+    splits, settings = load_splits(job.input("data") / SPLITS), job.step.settings
+    facts = classifier(job, splits) if settings["name"] == "digits" else {"weights": settings["weights"]}
+    network = feature_network(job.step, job.out).to(
+        job.device
+    )  # InceptionV3 is fetched here, before any GAN is trained
+    tensors = {}
+    for name in (key.removesuffix(".images") for key in splits if key.endswith(".images")):
+        seen = extract(network, splits[f"{name}.images"])
+        tensors[f"{name}.features"] = seen.features
+        if seen.probabilities is not None:
+            tensors[f"{name}.probabilities"] = seen.probabilities
+    save_tensors(job.out / REAL_FEATURES, tensors)
+    return facts
+
+
+def classifier(job: Job, splits: dict[str, torch.Tensor]) -> dict[str, Any]:
     """Train the feature classifier from its seed; where reference weights are kept, compare with them and use those."""
     settings = job.step.settings
-    if settings["name"] != "digits":
-        feature_network(job.step, job.out)  # InceptionV3 is fetched here, before any GAN is trained
-        return {"weights": settings["weights"]}
-    splits = load_splits(job.input("data") / SPLITS)
     options = {name: settings[name] for name in ("seed", "epochs", "batch", "learning_rate")}
     options["classes"] = job.step.input("data").settings["declared"]["classes"]
     images, labels = splits["classifier.images"], splits["classifier.labels"]
@@ -85,12 +99,12 @@ def train(job: Job) -> dict[str, Any]:
     """One training run, from its last checkpoint where there is one."""
     settings, seed = Training.model_validate(job.step.settings["training"]), job.step.settings["seed"]
     images = training_images(load_splits(job.input("data") / SPLITS), settings.images).to(job.device)
-    objective = OBJECTIVES[settings.objective]
+    trained_by = objective(settings.objective)
     players, record = begun(job, settings, image_shape(images), *earlier(job))
     with shown(job.step.key, settings.steps, "steps") as bar:
         bar.start(players.step)
         pace = Pace(job.out / "timing.csv", settings.batch, players.step)
-        train_players(settings, objective, players, record, images, seed, FileObserver(job, bar, pace))
+        train_players(settings, trained_by, players, record, images, seed, FileObserver(job, bar, pace))
     if record.outcome == "diverged":
         players, _ = begun(job, settings, image_shape(images), *earlier(job))
     save_tensors(job.out / GENERATOR, checkpoints.weights(players.average))
@@ -113,7 +127,7 @@ def earlier(job: Job) -> list[Path]:
 def begun(job: Job, settings: Training, shape: tuple[int, int, int], *checkpoint_files: Path) -> tuple[Players, Record]:
     """Fresh players, put where the first of the checkpoints that exists was."""
     networks = GENERATORS[settings.generator.name], CRITICS[settings.critic.name]
-    players = start(settings, networks, shape, job.step.settings["seed"], job.device)
+    players = start(settings, objective(settings.objective), networks, shape, job.step.settings["seed"], job.device)
     found = next((path for path in checkpoint_files if path.is_file()), None)
     return players, checkpoints.restore(found, players) if found else Record()
 

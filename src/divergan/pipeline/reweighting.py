@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from divergan import checkpoints, planar
 from divergan.data import load_splits, training_images
 from divergan.lazy import lazy
-from divergan.networks import CRITICS
-from divergan.objectives import OBJECTIVES
+from divergan.networks import CRITICS, CriticForm
+from divergan.objectives import objective
 from divergan.params import Training, Weights
 from divergan.pipeline.files import (
     CRITIC,
@@ -87,8 +87,8 @@ def critic_of(job: Job, settings: Weights, training: Training, shape: tuple[int,
     trained = settings.critic == "trained"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(job.step.settings["seed"], "critic of the weights"))
-        build = CRITICS[training.critic.name].build
-        critic = build(shape, training.critic.hidden, trained and training.critic.spectral_norm)
+        form = CriticForm(spectral_norm=trained and "spectral_norm" in training.regularisers.stated)
+        critic = CRITICS[training.critic.name].build(shape, training.critic.hidden, form)
     if trained:
         critic.load_state_dict(load_file(job.input("train") / CRITIC))
     if settings.critic_output == "sigmoid":
@@ -111,9 +111,9 @@ def in_evaluation(network: torch.nn.Module) -> Callable[[torch.Tensor], torch.Te
 
 def trained_on(training: Training, players: Players, images: torch.Tensor, seed: int) -> Callable[[], None]:
     """One further step of the generator's own training: the released design did not let it stand still."""
-    objective = OBJECTIVES[training.objective]
+    trained_by = objective(training.objective)
     order = DataOrder(len(images), training.batch, seed, images.device)
-    return lambda: training_step(training, objective, players, images, order) and None
+    return lambda: training_step(training, trained_by, players, images, order) and None
 
 
 def saved_state(state: Reweighting, players: Players | None) -> checkpoints.State:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from divergan.data import load_splits, to_network
 from divergan.lazy import lazy
 from divergan.networks import CRITICS
-from divergan.objectives import OBJECTIVES, Objective
+from divergan.objectives import Objective, objective
 from divergan.params import Training, Weights
 from divergan.pipeline.files import CRITIC, SPLITS, WEIGHTS, samples_file, save_grid, save_tensors
 from divergan.pipeline.job import Job
@@ -21,6 +21,7 @@ from divergan.randomness import generator
 from divergan.reweighting import weight_network
 from divergan.samplers import SAMPLERS, Drawn, Model, Random, Stuck, calibrate
 from divergan.store import place, read_json, write_json
+from divergan.training import build_critic
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +101,7 @@ def model_of(root: Path, step: Step, name: str, device: str) -> Model:
     if sampler.needs & {"score", "ratio"}:
         model.score = critic_of(folder, run, device)
     if "ratio" in sampler.needs:
-        add_ratio(model, root, step, OBJECTIVES[training.objective])
+        add_ratio(model, root, step, objective(training.objective))
     return model
 
 
@@ -125,18 +126,18 @@ def critic_of(folder: Path, run: Step, device: str) -> torch.nn.Module:
 
     settings = Training.model_validate(run.settings["training"])
     shape = tuple(run.input("data").settings["declared"]["shape"])
-    network = CRITICS[settings.critic.name].build(shape, settings.critic.hidden, settings.critic.spectral_norm)
+    network = build_critic(settings, objective(settings.objective), CRITICS[settings.critic.name], shape)
     network.load_state_dict(load_file(folder / CRITIC))
     return network.to(device).eval().requires_grad_(False)
 
 
-def add_ratio(model: Model, root: Path, step: Step, objective: Objective) -> None:
+def add_ratio(model: Model, root: Path, step: Step, trained_by: Objective) -> None:
     """log p/q of an image, calibrated on the tuning split and as many generated images, which no training saw.
 
     The critic is made for the last generator of its training, on images that both have seen; the generator that is
     sampled may be an average, and real images are unseen: so every sampler that rests on the ratio shares this one.
     """
-    score, log_ratio = model.score, objective.log_ratio
+    score, log_ratio = model.score, trained_by.log_ratio
     assert score is not None and log_ratio is not None
     real = load_splits(place(root, step.input("data")) / SPLITS)["tuning.images"].to(model.device)
     rng = generator(step.settings["seed"], "calibration", device=model.device)

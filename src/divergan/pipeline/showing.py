@@ -10,7 +10,7 @@ from divergan.data import DataSet, data_set, load_splits
 from divergan.features import FEATURE_SETS
 from divergan.lazy import lazy
 from divergan.metrics import METRICS, measurable
-from divergan.objectives import OBJECTIVES
+from divergan.objectives import objective
 from divergan.params import leaves
 from divergan.pipeline.files import HISTORY, SPLITS, load_images, samples_file
 from divergan.pipeline.job import Job
@@ -52,7 +52,7 @@ def study_tables(job: Job) -> Tables:
         history=pd.concat(histories, ignore_index=True),
         samples=shown_samples(job),
         metrics={name: METRICS[name] for name in measurable(features.provides)},
-        objectives={name: OBJECTIVES[name] for name in job.step.settings["objectives"]},
+        objectives={name: objective(name) for name in job.step.settings["objectives"]},
     )
 
 

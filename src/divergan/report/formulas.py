@@ -18,6 +18,9 @@ SUM, NEGATION, PRODUCT, POWER, ATOM = range(5)
 CALLS = {
     "exp": "e^({})",
     "sqrt": "sqrt({})",
+    "abs": "abs({})",
+    "tanh": "tanh({})",
+    "omega": "omega({})",
     "softplus": "log(1 + e^({}))",
     "sigmoid": "1/(1 + e^(-({})))",
     "minimum": "min({}, {})",
