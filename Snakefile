@@ -3,6 +3,7 @@
 #   snakemake --cores 8 --resources gpu=2                          the published study, params.yaml
 #   snakemake --cores 2 --config params=params/demo.yaml           another study
 #   snakemake train | evaluate_all | report                        a part of it
+#   snakemake gaussian --config params=params/theory.yaml          a chapter on known densities
 
 
 include: "workflow/rules/common.smk"
@@ -11,6 +12,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/reweight.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/chapter.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -44,7 +44,7 @@ def write(folder: Path, study, *, pictures: bool = True, **provenance) -> Path:
     return folder
 
 
-def words(folder: Path) -> str:
+def words(folder: Path, main: str = "report.typ") -> str:
     """The report's text, without its tags."""
-    page = re.sub(r"(?s)<(style|svg|head).*?</\1>", "", compile_report(folder, "html").decode())
+    page = re.sub(r"(?s)<(style|svg|head).*?</\1>", "", compile_report(folder, "html", main).decode())
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))

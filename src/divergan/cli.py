@@ -105,6 +105,12 @@ def evaluate(key: Key, params: Params = PARAMS, threads: int | None = None) -> N
 
 
 @app.command(rich_help_panel=PIPELINE)
+def chapter(key: Key, params: Params = PARAMS, threads: int | None = None) -> None:
+    """Make a part of a chapter on known densities: divergan chapter gaussian.kl.bound --params params/theory.yaml"""
+    make("chapter", key, params, threads)
+
+
+@app.command(rich_help_panel=PIPELINE)
 def compare(key: Key = "tables", params: Params = PARAMS) -> None:
     """Seeds to means and intervals; ours beside the published numbers."""
     make("compare", key, params)
@@ -153,6 +159,28 @@ def plan(
     from divergan import looking
 
     looking.print_keys(ROOT, Plan(params)) if keys else looking.print_plan(ROOT, Plan(params))
+
+
+@app.command(rich_help_panel=ASK)
+def objectives(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    regularisers: Annotated[bool, typer.Option("--regularisers", help="The regularisers instead.")] = False,
+) -> None:
+    """List the objectives: formula, domain, activation, f'(1), what the alternative loss minimises, source."""
+    from divergan.objectives import printing
+
+    (printing.print_regularisers if regularisers else printing.print_objectives)(as_json)
+
+
+@app.command(rich_help_panel=ASK)
+def check(
+    names: Annotated[list[str] | None, typer.Argument(help="Objectives, families or Python files; none: all.")] = None,
+) -> None:
+    """Hold objectives against the definitions they claim to implement: divergan check kl my_divergence.py"""
+    from divergan.objectives.checking import print_checks
+
+    if not print_checks(names or []):
+        raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=ASK)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent
 EDGES = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
-        *("params", "strict", "plan", "data.fetching", "data.pickled", "store", "checkpoints"),
+        *("params", "kinds", "strict", "plan", "data.fetching", "data.pickled", "store", "checkpoints"),
         *("provenance", "tracking", "progress", "errors", "lazy"),
     )
 )
@@ -32,7 +32,7 @@ EDGES = frozenset(
 REGISTRIES = frozenset(
     (
         *("OBJECTIVES", "FAMILIES", "REGULARISERS", "GENERATORS", "CRITICS"),
-        *("SAMPLERS", "DATASETS", "FEATURE_SETS", "TARGETS"),
+        *("SAMPLERS", "DATASETS", "FEATURE_SETS", "TARGETS", "CHAPTERS"),
     )
 )
 IGNORED_FIELDS = frozenset({"ctx", "type_comment", "kind", "returns", "type_params"})

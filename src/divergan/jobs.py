@@ -124,13 +124,13 @@ def finished(root: Path, step: Step) -> dict[str, Any]:
 
 def keep_features(root: Path, plan: Plan) -> str:
     """Train the feature classifier of a plan afresh and keep its weights as the reference, with their checksum."""
-    weights = plan.study.features.weights
+    weights = plan.trained.features.weights
     if weights is None:
         raise DivergaNError(
             f"{plan.file}: features.weights is null; name the file that shall hold the reference weights"
         )
-    afresh = plan.study.features.model_copy(update={"weights": None})
-    without = Plan(plan.file, plan.study.model_copy(update={"features": afresh}))
+    afresh = plan.trained.features.model_copy(update={"weights": None})
+    without = Plan(plan.file, plan.trained.model_copy(update={"features": afresh}))
     for verb in ("data", "features"):
         make(root, without.of(verb)[0], plan.study.device, plan.study.threads)
     from divergan.pipeline.files import CLASSIFIER

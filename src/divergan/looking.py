@@ -198,7 +198,7 @@ def drawing_step(plan: Plan, run: Step, sampler: str) -> Step:
     """The sample step of a run that holds this sampler with its settings."""
     if sampler == PRIOR:
         return plan.step("sample", f"{run.key}.{PRIOR}")
-    names = plan.study.sampling_of(run.key.rsplit("-s", 1)[0])
+    names = plan.trained.sampling_of(run.key.rsplit("-s", 1)[0])
     if sampler not in names:
         listed = ", ".join((PRIOR, *names))
         raise DivergaNError(

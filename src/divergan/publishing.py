@@ -36,7 +36,7 @@ README_METRICS = ("fid", "kid", "precision", "recall")
 
 def readme(root: Path, plan: Plan) -> str:
     """Put a published study's table and picture into README.md and docs/pictures/."""
-    published = root / "reports" / plan.study.study
+    published = root / "reports" / plan.trained.study
     if not (published / f"{plan.of('report')[0].hash[:8]}.id").is_file():
         raise DivergaNError(f"{published} does not show the present {plan.file}: run `make demo` first")
     pictures = root / "docs" / "pictures"
@@ -73,7 +73,7 @@ def result_table(tables: Path, plan: Plan) -> str:
     lines.append(
         "| *real images (floor)* | | " + " | ".join(f"*{text(floors[name])}*" for name in README_METRICS) + " |"
     )
-    n = plan.study.samples
+    n = plan.trained.samples
     few = not summary["judged"].all()
     note = (
         f"{plan.study.title}: mean and 95 % Student interval over training seeds, {n} samples a run against {n} real "

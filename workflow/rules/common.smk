@@ -6,6 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from divergan import claims, provenance
+from divergan.chapters import CHAPTERS
 from divergan.errors import DivergaNError
 from divergan.plan import CLAIMS, FOLDERS, Plan
 

@@ -7,6 +7,7 @@ neither date nor random ids.
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 import matplotlib.style
 
@@ -37,7 +38,7 @@ def drawable(tables: Tables) -> list[Figure]:
     return [figure for figure in FIGURES.values() if figure.possible(tables)]
 
 
-def render(figure: Figure, tables: Tables, file_format: str = "svg") -> bytes:
+def render(figure: Figure, tables: Any, file_format: str = "svg") -> bytes:
     """The bytes of the figure's file, "svg" (for the report) or "png" (for the tracking UI); equal for equal tables."""
     buffer = BytesIO()
     with matplotlib.style.context(["default", STYLE]):  # whatever a person's own matplotlibrc says

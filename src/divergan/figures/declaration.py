@@ -94,12 +94,15 @@ class Tables:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A figure of the report: `caption` is plain text, `possible` says whether the tables hold what it needs."""
+    """A figure of a report: `caption` is plain text, `possible` says whether the tables hold what it needs.
+
+    The tables are `Tables`, or in a study of theory the chapters' tables by name.
+    """
 
     name: str  # of its file, and of its place in report.typ
-    caption: Callable[[Tables], str]
-    draw: Callable[[Tables], Canvas]
-    possible: Callable[[Tables], bool]
+    caption: Callable[[Any], str]
+    draw: Callable[[Any], Canvas]
+    possible: Callable[[Any], bool]
 
 
 def floor_of(tables: Tables, metric: str) -> float | None:

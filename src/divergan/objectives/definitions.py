@@ -8,6 +8,7 @@ float32 says so.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from math import isinf
 from typing import TYPE_CHECKING, Any
@@ -33,11 +34,40 @@ class Definition:
     statement: str
     of: type
     holds: Callable[..., bool]
+    look_at: str  # where the cause of a violation is found, in words
+
+
+@dataclass(frozen=True)
+class Violation:
+    statement: str
+    found: str  # the first comparison that failed, in numbers; empty where none was made
+    look_at: str
 
 
 def violations(objective: Objective) -> list[str]:
     """The statements that do not hold of the objective, empty where all do."""
-    return [d.statement for d in DEFINITIONS if isinstance(objective, d.of) and not d.holds(objective)]
+    return [violation.statement for violation in explained(objective)]
+
+
+def explained(objective: Objective) -> list[Violation]:
+    """What does not hold of the objective, with what was found instead; a check that raises does not hold."""
+    broken = []
+    for definition in applying(objective):
+        differences: list[str] = []
+        kept = DIFFERENCES.set(differences)
+        try:
+            holds = definition.holds(objective)
+        except Exception as error:  # of a declaration under trial: a formula that does not parse, a wrong shape
+            holds, differences[:0] = False, [f"{type(error).__name__}: {error}"]
+        finally:
+            DIFFERENCES.reset(kept)
+        if not holds:
+            broken.append(Violation(definition.statement, next(iter(differences), ""), definition.look_at))
+    return broken
+
+
+def applying(objective: Objective) -> list[Definition]:
+    return [definition for definition in DEFINITIONS if isinstance(objective, definition.of)]
 
 
 def ratios() -> torch.Tensor:
@@ -54,8 +84,17 @@ def derivative(g: Function, x: torch.Tensor) -> torch.Tensor:
     return torch.autograd.grad(g(x).sum(), x)[0]
 
 
+DIFFERENCES: ContextVar[list[str] | None] = ContextVar("differences", default=None)  # of comparisons that failed
+
+
 def close(a: torch.Tensor, b: torch.Tensor, rtol: float = 1e-7, atol: float = 1e-9) -> bool:
-    return torch.allclose(a, b, rtol=rtol, atol=atol)
+    """Whether all of a is b; notes the worst place where it is not."""
+    equal = torch.allclose(a, b, rtol=rtol, atol=atol)
+    if not equal and (noted := DIFFERENCES.get()) is not None:
+        a, b = (x.detach().flatten() for x in torch.broadcast_tensors(a, b))
+        worst = int(((a - b).abs() / (atol + rtol * b.abs())).nan_to_num(nan=torch.inf).argmax())
+        noted.append(f"{float(a[worst]):.6g} where {float(b[worst]):.6g} was expected (place {worst + 1} of {len(a)})")
+    return equal
 
 
 def evaluated(formula: str, **values: torch.Tensor) -> torch.Tensor:
@@ -357,37 +396,124 @@ def log_ratio(o: Objective, v: torch.Tensor) -> torch.Tensor:
 
 
 DEFINITIONS = (
-    Definition("the printed f(u) is the function", Objective, printed_f),
-    Definition("the printed f*(t) and g_f(v) are the functions", FDivergence, printed_formulas),
-    Definition("f is convex", Objective, convex),
-    Definition("f*(f'(u)) = u f'(u) - f(u) (Fenchel-Young)", FDivergence, fenchel_young),
-    Definition("f*(t) is the supremum of u t - f(u)", FDivergence, supremum),
-    Definition("the domain ends at the limit of f'", FDivergence, domain_is_where_the_conjugate_is_finite),
-    Definition("the activation increases, into the domain", FDivergence, activation_increases_into_domain),
-    Definition("every optimal critic f'(u) is attainable", FDivergence, every_optimum_attainable),
-    Definition("fake_score is f* after the activation", FDivergence, fake_score_is_conjugate_of_activation),
-    Definition("the losses are those of the variational bound", FDivergence, losses_are_the_bound),
-    Definition("the density ratio is the slope of f*", FDivergence, ratio_is_slope_of_conjugate),
-    Definition("the density ratio at the optimal critic is u", FDivergence, ratio_at_optimum_is_u),
-    Definition("the bound is tight at the optimal critic", FDivergence, bound_is_tight),
-    Definition("fake_score is exact in float32", FDivergence, exact_in_float32),
-    Definition("the critic's least cost is minus f", Scores, least_cost_is_minus_f),
-    Definition("the critic's best response tells what is declared", Scores, best_response),
-    Definition("it says what the best critic identifies", Objective, says_what_it_identifies),
+    Definition("the printed f(u) is the function", Objective, printed_f, "formula and f, which must agree"),
+    Definition(
+        "the printed f*(t) and g_f(v) are the functions",
+        FDivergence,
+        printed_formulas,
+        "conjugate_formula with conjugate, activation_formula with activation",
+    ),
+    Definition("f is convex", Objective, convex, "the signs of f's terms"),
+    Definition(
+        "f*(f'(u)) = u f'(u) - f(u) (Fenchel-Young)",
+        FDivergence,
+        fenchel_young,
+        "conjugate: the supremum over u of u t - f(u), constants of f included",
+    ),
+    Definition(
+        "f*(t) is the supremum of u t - f(u)",
+        FDivergence,
+        supremum,
+        "conjugate where no f'(u) reaches t: below f'(0) it is -f(0)",
+    ),
+    Definition(
+        "the domain ends at the limit of f'",
+        FDivergence,
+        domain_is_where_the_conjugate_is_finite,
+        "domain: from -inf to the limit of f'(u) as u grows",
+    ),
+    Definition(
+        "the activation increases, into the domain",
+        FDivergence,
+        activation_increases_into_domain,
+        "activation: a larger score must mean more real, and stay inside the domain",
+    ),
+    Definition(
+        "every optimal critic f'(u) is attainable",
+        FDivergence,
+        every_optimum_attainable,
+        "activation: its range must cover f'(u) for all u > 0",
+    ),
+    Definition(
+        "fake_score is f* after the activation",
+        FDivergence,
+        fake_score_is_conjugate_of_activation,
+        "fake_score: simplify conjugate(activation(v)) anew",
+    ),
+    Definition(
+        "the losses are those of the variational bound", FDivergence, losses_are_the_bound, "an overridden loss"
+    ),
+    Definition(
+        "the density ratio is the slope of f*",
+        FDivergence,
+        ratio_is_slope_of_conjugate,
+        "log_ratio: log of f*'(activation(v))",
+    ),
+    Definition(
+        "the density ratio at the optimal critic is u",
+        FDivergence,
+        ratio_at_optimum_is_u,
+        "log_ratio: solve f'(u) = activation(v) for log u",
+    ),
+    Definition("the bound is tight at the optimal critic", FDivergence, bound_is_tight, "f and conjugate together"),
+    Definition(
+        "fake_score is exact in float32",
+        FDivergence,
+        exact_in_float32,
+        "fake_score: write it with softplus, expm1 or logaddexp, not as log(exp(...))",
+    ),
+    Definition(
+        "the critic's least cost is minus f",
+        Scores,
+        least_cost_is_minus_f,
+        "f: minus the least over v of u real(v) + fake(v)",
+    ),
+    Definition(
+        "the critic's best response tells what is declared",
+        Scores,
+        best_response,
+        "real and fake (which is which, their weights), log_ratio, identifies",
+    ),
+    Definition(
+        "it says what the best critic identifies",
+        Objective,
+        says_what_it_identifies,
+        'identifies: "p/q" with a log_ratio, something else without',
+    ),
     Definition(
         "the generator's losses minimise the printed f and its alternative g, g'' = f''/u",
         Objective,
         generator_losses_minimise_what_is_printed,
+        "alternative_formula: integrate f''(u)/u twice",
     ),
-    Definition("only differences of scores count", Relativistic, only_differences_count),
-    Definition("the generator's losses are the critic's game, sides exchanged", Relativistic, sides_exchanged),
-    Definition("a perfect critic attains the bound", Relativistic, bounded_by_a_perfect_critic),
-    Definition("the discrepancy is the mean over pairs", KernelDistance, discrepancy_by_hand),
-    Definition("the kernel is positive definite on differences", KernelDistance, kernel_is_positive),
-    Definition("the witness is the discrepancy's slope", KernelDistance, witness_is_the_slope),
-    Definition("the generator's bound loss opposes the critic's", Scores, generator_plays_against_the_critic),
-    Definition("the log ratio is safe in float32", Objective, ratio_is_safe),
-    Definition("the divergence is 0 where P = Q", Objective, divergence_is_zero_at_equality),
-    Definition("gradients pull real and fake scores apart", Objective, gradients_pull_apart),
-    Definition("losses are finite at large scores", Objective, finite_at_large_scores),
+    Definition("only differences of scores count", Relativistic, only_differences_count, "critic_loss"),
+    Definition(
+        "the generator's losses are the critic's game, sides exchanged", Relativistic, sides_exchanged, "both losses"
+    ),
+    Definition(
+        "a perfect critic attains the bound", Relativistic, bounded_by_a_perfect_critic, "cost: it must fall at 0"
+    ),
+    Definition("the discrepancy is the mean over pairs", KernelDistance, discrepancy_by_hand, "discrepancy"),
+    Definition(
+        "the kernel is positive definite on differences", KernelDistance, kernel_is_positive, "the sign of kernel"
+    ),
+    Definition("the witness is the discrepancy's slope", KernelDistance, witness_is_the_slope, "witness"),
+    Definition(
+        "the log ratio is safe in float32",
+        Objective,
+        ratio_is_safe,
+        "log_ratio: clamp before the log, and leave out exp followed by log",
+    ),
+    Definition(
+        "the divergence is 0 where P = Q", Objective, divergence_is_zero_at_equality, "f(1), or a constant left out"
+    ),
+    Definition(
+        "gradients pull real and fake scores apart", Objective, gradients_pull_apart, "the sign of each loss's terms"
+    ),
+    Definition(
+        "losses are finite at large scores",
+        Objective,
+        finite_at_large_scores,
+        "exponents larger than v: rescale the score, as families.alpha_divergence does",
+    ),
 )

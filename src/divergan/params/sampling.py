@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from divergan.params.values import Name, Positive, Seeds, merged
+from divergan.kinds import Name, Positive, Seeds, merged
 from divergan.planar import TARGETS
 from divergan.samplers import CALIBRATIONS, DIFFERENTIABLE, SAMPLERS, Sampler
 from divergan.strict import Strict, known, misfit

@@ -11,10 +11,11 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from divergan.data import DATASETS, TRAINING_ARMS, data_set
 from divergan.data.sets import own_names
 from divergan.features import FEATURE_SETS
+from divergan.kinds import Name, Positive, Seed, Seeds, merged
 from divergan.objectives import objective
 from divergan.params.sampling import Entry, Reweighting, Weights
+from divergan.params.theory import Theory
 from divergan.params.training import Training
-from divergan.params.values import Name, Positive, Seed, Seeds, merged
 from divergan.strict import Strict, known, message, misfit
 from divergan.strict_yaml import ParameterError, load, plain
 
@@ -187,7 +188,7 @@ def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield prefix + name, item
 
 
-def read(path: Path) -> Study:
+def read(path: Path) -> Study | Theory:
     """The parameters in a YAML 1.2 file, validated; those that it lacks from the study that it is `like`."""
     document = load(path)
 
@@ -197,6 +198,8 @@ def read(path: Path) -> Study:
         except ValidationError as error:
             raise ParameterError(message(path, document, error, *layers)) from None
 
+    if "chapters" in document and "arms" not in document:
+        return check(Theory, plain(document), None, ())
     study = check(Study, like_another(path, document), None, ())
     chapter, samplers = study.reweighting, {}
     if chapter is not None:
@@ -238,6 +241,8 @@ def like_another(path: Path, document: Any) -> dict[str, Any]:
     if "like" in load(Path(like.study)):
         raise ParameterError(f"{path}: like.study = {like.study} is like another study itself: name that one")
     other = read(Path(like.study))
+    if isinstance(other, Theory):
+        raise ParameterError(f"{path}: like.study = {like.study} trains no generator: name a study with arms")
     if like.arm not in other.arms:
         raise ParameterError(f"{path}: like.arm = {like.arm}: {like.study} has the arms {', '.join(other.arms)}")
     shared = other.model_dump(include={"device", "threads", "data", "features", "training"})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, create_model, field_validator, model_serializer, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from divergan.data import TRAINING_ARMS
+from divergan.kinds import Positive, named_settings
 from divergan.networks import CRITICS, GENERATORS
 from divergan.objectives import FAMILIES, OBJECTIVES, KernelDistance, objective
-from divergan.params.values import Positive
 from divergan.regularisers import REGULARISERS, Regulariser
 from divergan.strict import Strict, known, misfit
 
@@ -37,21 +37,7 @@ class CriticNetwork(Strict):
         return known(name, CRITICS)
 
 
-class NamedSettings(Strict):
-    """Settings by the names of what they belong to; null takes one away that a layer below states."""
-
-    @property
-    def stated(self) -> dict[str, Any]:
-        """Those that are there, in the order of their registry."""
-        return {name: own for name, own in self if own is not None}
-
-    @model_serializer
-    def _dumped(self) -> dict[str, Any]:
-        return {name: own.model_dump() for name, own in self.stated.items()}  # so that a new one changes no recipe
-
-
-OPTIONAL: dict[str, Any] = {name: (regulariser.settings | None, None) for name, regulariser in REGULARISERS.items()}
-Regularisers: Any = create_model("Regularisers", __base__=NamedSettings, **OPTIONAL)
+Regularisers: Any = named_settings("Regularisers", REGULARISERS)
 
 
 class Training(Strict):

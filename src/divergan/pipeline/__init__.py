@@ -13,9 +13,11 @@ from divergan.pipeline.reweighting import oracle, reweight
 from divergan.pipeline.sampling import draw, model_of, sample
 from divergan.pipeline.showing import figures, report
 from divergan.pipeline.tables import compare
+from divergan.pipeline.theory import chapter
 
 __all__ = [
     "Job",
+    "chapter",
     "compare",
     "data",
     "draw",

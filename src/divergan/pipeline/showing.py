@@ -16,6 +16,7 @@ from divergan.pipeline.files import HISTORY, SPLITS, load_images, samples_file
 from divergan.pipeline.job import Job
 from divergan.pipeline.sampler_showing import chapter_tables
 from divergan.pipeline.tables import identity
+from divergan.pipeline.theory import theory_figures, theory_report
 from divergan.plan import PRIOR, Step
 from divergan.store import RUN, place, read_json, write_json, written
 
@@ -76,6 +77,8 @@ def pictures(images: Any) -> Any:
 
 def figures(job: Job) -> dict[str, Any]:
     """The figures of the report as SVG."""
+    if "chapters" in job.step.settings:
+        return theory_figures(job)
     from divergan.figures import drawable, render
 
     tables = study_tables(job)
@@ -87,6 +90,8 @@ def figures(job: Job) -> dict[str, Any]:
 
 def report(job: Job) -> dict[str, Any]:
     """report.pdf, with the values and figures that it was typeset from."""
+    if "chapters" in job.step.settings:
+        return theory_report(job)
     from divergan.report import compile_pdf, values
 
     shutil.copytree(

@@ -16,6 +16,7 @@ from divergan.pipeline.files import (
 from divergan.pipeline.files import METRICS as METRICS_FILE
 from divergan.pipeline.job import Job
 from divergan.pipeline.sampler_tables import IDENTITY, is_resampled, sampler_tables
+from divergan.pipeline.theory import theory_tables
 from divergan.plan import CLAIMS, PUBLISHED, REAL, Step
 from divergan.store import RUN, place, read_json, write_json, written
 
@@ -31,6 +32,8 @@ RELEASED = "released_evaluation"  # stands among the feature sets: the reference
 
 def compare(job: Job) -> dict[str, Any]:
     """The tables of the study, as CSV: runs and floors, what they come to, ours beside the published, the verdicts."""
+    if job.step.inputs_of("chapter"):
+        return theory_tables(job)
     from divergan import evidence
     from divergan.claims import read
     from divergan.claims.judging import judge

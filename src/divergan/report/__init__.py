@@ -23,15 +23,15 @@ class ReportError(DivergaNError):
     """A report that cannot be compiled."""
 
 
-def compile_pdf(folder: Path) -> bytes:
+def compile_pdf(folder: Path, main: str = "report.typ") -> bytes:
     """The report of a folder that holds values.json and figures/*.svg: equal bytes for equal content everywhere.
 
     Raises ReportError where the folder lacks values.json or Typst refuses the document.
     """
-    return compile_report(folder, "pdf")
+    return compile_report(folder, "pdf", main)
 
 
-def compile_report(folder: Path, file_format: Literal["pdf", "html"]) -> bytes:
+def compile_report(folder: Path, file_format: Literal["pdf", "html"], main: str = "report.typ") -> bytes:
     """The report in a format of Typst's; "html" has the same words, for tests and search."""
     import typst as compiler  # only this function needs it
 
@@ -43,6 +43,6 @@ def compile_report(folder: Path, file_format: Literal["pdf", "html"]) -> bytes:
             shutil.copy(path, work)
         try:
             # system fonts differ between machines: only those inside Typst
-            return compiler.compile(str(Path(work, "report.typ")), format=file_format, ignore_system_fonts=True)
+            return compiler.compile(str(Path(work, main)), format=file_format, ignore_system_fonts=True)
         except compiler.TypstError as error:
             raise ReportError(f"Typst refused the report of {folder}: {error.diagnostic or error}") from error

@@ -1,15 +1,8 @@
-"""Parameters -> the steps of a study, each with the recipe that determines it. Needs no torch and runs nothing.
-
-A recipe is the slice of parameters that a step reads, the recipes of its inputs, and a fingerprint of the code that
-computes it. Its hash names the step's folder, so a result can never be taken for another's.
-"""
+"""The steps of a study of trained generators, each with the recipe that determines it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -19,82 +12,20 @@ from divergan import flops, params
 from divergan.data import DataSet, data_set
 from divergan.errors import DivergaNError
 from divergan.features import FEATURE_SETS
-from divergan.fingerprint import fingerprint, place_of
+from divergan.fingerprint import place_of
 from divergan.networks import CRITICS, GENERATORS
-from divergan.objectives import AS_PUBLISHED, OBJECTIVES, declared, objective
+from divergan.objectives import AS_PUBLISHED, OBJECTIVES, objective
+from divergan.plan.steps import CLAIMS, PRIOR, PUBLISHED, REAL, Step, declared_objective, file_sha256, printed
 from divergan.planar import LATENT_RS, TARGETS
 from divergan.samplers import SAMPLERS
 
-PUBLISHED = Path("data/published.csv")
-CLAIMS = Path("claims.yaml")
-REPORT_TEXTS = Path(__file__).parent / "report"
-FOLDERS = {  # verb -> the folder of its results, in pipeline order
-    "data": "data",
-    "features": "features",
-    "train": "runs",
-    "reweight": "weights",
-    "oracle": "oracles",
-    "sample": "samples",
-    "evaluate": "evaluations",
-    "compare": "comparison",
-    "figures": "figures",
-    "report": "report",
-}
-PRIOR = "prior"  # the sampler of every run's first sample set, which the others are compared with
-REAL = "real"  # the key under which real training images are evaluated, for floors and ceilings
 
+class TrainedPlan:
+    """The steps of a study of trained generators, in an order in which they can be made."""
 
-class UnknownKey(DivergaNError):
-    """A key that the plan does not hold."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Step:
-    """One result: what makes it, from what."""
-
-    study: str
-    verb: str
-    key: str
-    settings: dict[str, Any]
-    declarations: tuple[str, ...] = ()  # "module:NAME" of the registry entries that it uses
-    inputs: tuple[Step, ...] = ()
-
-    @cached_property
-    def recipe(self) -> dict[str, Any]:
-        roots = (f"divergan.pipeline:{self.verb}", *self.declarations)
-        return {
-            "verb": self.verb,
-            "key": self.key,
-            "settings": self.settings,
-            "inputs": {f"{step.verb} {step.key}": step.hash for step in self.inputs},
-            "code": fingerprint(roots),
-        }
-
-    @cached_property
-    def hash(self) -> str:
-        canonical = json.dumps(self.recipe, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:32]
-
-    @property
-    def folder(self) -> str:
-        """Relative to results/<study>/, for instance runs/kl.stabilised-s0-3f9a1c2b."""
-        return f"{FOLDERS[self.verb]}/{self.key}-{self.hash[:8]}"
-
-    def inputs_of(self, verb: str) -> list[Step]:
-        return [step for step in self.inputs if step.verb == verb]
-
-    def input(self, verb: str) -> Step:
-        """The first input of a verb: of several feature sets the reference, of several runs the one that is sampled."""
-        return self.inputs_of(verb)[0]
-
-
-class Plan:
-    """The steps of one parameter file, in an order in which they can be made."""
-
-    def __init__(self, file: Path, study: params.Study | None = None):
-        self.file = file
-        self.study = study or params.read(file)
-        self.variants = self.study.variants()
+    def __init__(self, study: params.Study):
+        self.study = study
+        self.variants = study.variants()
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -108,18 +39,6 @@ class Plan:
         report = self._report((compared, drawn, *evaluated, *trained, *sampled, *chapter))
         last = [compared, drawn, report]
         return [self._data, *self._features, *trained, *chapter, *sampled, *evaluated, *last]
-
-    def of(self, verb: str) -> list[Step]:
-        return [step for step in self.steps if step.verb == verb]
-
-    def step(self, verb: str, key: str) -> Step:
-        """The step of a verb by its key, its folder's name, or a path to its folder."""
-        name = Path(key).name
-        for step in self.of(verb):
-            if name in (step.key, Path(step.folder).name):
-                return step
-        keys = ", ".join(step.key for step in self.of(verb))
-        raise UnknownKey(f"{self.file} plans no {verb} {key!r}; it plans {keys}")
 
     def _step(self, verb: str, key: str, settings: dict[str, Any], inputs: tuple[Step, ...] = (), *used: str) -> Step:
         return Step(study=self.study.study, verb=verb, key=key, settings=settings, inputs=inputs, declarations=used)
@@ -236,13 +155,10 @@ class Plan:
         return self._step("figures", "figures", {"objectives": self._objectives}, inputs, *self._declared_objectives)
 
     def _report(self, inputs: tuple[Step, ...]) -> Step:
-        texts = [*sorted(REPORT_TEXTS.glob("*.typ")), *sorted(REPORT_TEXTS.glob("*.bib"))]
-        settings = {
-            "study": self.study.model_dump(include={"study", "title", "question"}),
+        settings = printed(self.study) | {
             "samples": self.study.samples,
             "reference": self.study.evaluation.reference,
             "objectives": self._objectives,
-            "texts": {path.name: file_sha256(path) for path in texts},
         }
         return self._step("report", "report", settings, inputs, *self._declared_objectives)
 
@@ -255,10 +171,6 @@ class Plan:
     @property
     def _declared_objectives(self) -> list[str]:
         return list(map(declared_objective, self._objectives))
-
-
-def declared_objective(name: str) -> str:
-    return place_of(declared(name), "objectives")
 
 
 def claimed_objectives() -> list[str]:
@@ -316,11 +228,3 @@ def reference_weights(study: params.Study) -> dict[str, str] | None:
             f"features.weights = {study.features.weights}: {stated} should state the SHA-256 of the kept weights and "
             "cannot be read; put it there, or set features.weights to null to train the classifier afresh"
         ) from None
-
-
-def file_sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        text = f"{path} cannot be read ({error.strerror}): run divergan in the project's folder, which holds data/"
-        raise DivergaNError(text) from None

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, create_model, model_serializer
+
+from divergan.strict import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]  # safe in a path, a URL and a shell
 Positive = Annotated[int, Field(ge=1)]
@@ -19,6 +21,25 @@ def distinct(seeds: list[int]) -> list[int]:
 
 
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
+
+
+class NamedSettings(Strict):
+    """Settings by the names of what they belong to; null takes one away that a layer below states."""
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """Those that are there, in the order of their registry."""
+        return {name: own for name, own in self if own is not None}
+
+    @model_serializer
+    def _dumped(self) -> dict[str, Any]:
+        return {name: own.model_dump() for name, own in self.stated.items()}  # so that a new one changes no recipe
+
+
+def named_settings(title: str, registry: Mapping[str, Any]) -> Any:
+    """A NamedSettings of the registry's names, each with its entry's `settings`."""
+    fields: dict[str, Any] = {name: (entry.settings | None, None) for name, entry in registry.items()}
+    return create_model(title, __base__=NamedSettings, **fields)
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:

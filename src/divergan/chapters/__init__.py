@@ -1,0 +1,10 @@
+"""The chapters by name: experiments on densities that are known, so that what is learned has an exact answer."""
+
+from __future__ import annotations
+
+from divergan.chapters.declaration import Chapter, Part
+from divergan.chapters.gaussian import GAUSSIAN
+
+__all__ = ["CHAPTERS", "Chapter", "Part"]
+
+CHAPTERS: dict[str, Chapter] = {chapter.name: chapter for chapter in (GAUSSIAN,)}

@@ -1,0 +1,122 @@
+"""What fills the report on known densities: the chapters' tables as the numbers and words of values.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from divergan.comparison import CONFIDENCE
+from divergan.figures.theory import FIGURES
+from divergan.report.wording import NONE, text
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+def theory_values(
+    tables: Tables,
+    settings: Mapping[str, Any],
+    facts: Sequence[Mapping[str, Any]],
+    timings: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """`settings` are the report step's; `facts` and `timings` the run.json and timing.json of all that it rests on."""
+    chapters = settings["chapters"]
+    return {
+        **settings["study"],
+        "confidence": f"{100 * CONFIDENCE:g} %",
+        "chapters": chapters,
+        "figures": {figure.name: figure.caption(tables) for name in chapters for figure in FIGURES[name]},
+        "provenance": provenance(settings, facts, timings),
+        **{name: CHAPTERS[name](tables) for name in chapters},
+    }
+
+
+def provenance(
+    settings: Mapping[str, Any], facts: Sequence[Mapping[str, Any]], timings: Sequence[Mapping[str, Any]]
+) -> list[list[str]]:
+    machines = [fact["environment"] for fact in facts]
+    packages = dict.fromkeys(name for machine in machines for name in machine["packages"])
+
+    def distinct(values: Any) -> str:
+        return ", ".join(sorted({str(value) for value in values}))
+
+    return [
+        ["study", settings["study"]["study"]],
+        ["jobs", str(len(facts))],
+        ["commit", distinct(fact["commit"] or "none" for fact in facts)],
+        ["Python", distinct(machine["python"] for machine in machines)],
+        *([name, distinct(machine["packages"][name] or "absent" for machine in machines)] for name in packages),
+        ["device", distinct(f"{m['device']}, {m['threads']} threads, {m['processor']}" for m in machines)],
+        ["processor time", f"{sum(t['cpu_seconds'] for t in timings) / 60:.0f} min"],
+    ]
+
+
+def gaussian(tables: Tables) -> dict[str, Any]:
+    fits, crossed = tables["gaussian_fit"], tables["gaussian_cross"]
+    bound = fits[fits["generator_loss"] == "bound"]
+    other = fits[fits["generator_loss"] == "alternative"]
+    own = crossed[crossed["generator_loss"] == "bound"]
+    return {
+        "seeds": int(fits["n_runs"].max()),
+        "failed": int((fits["n_runs"] - fits["n"]).sum()),
+        "bound": [fitted(row) for row in bound.to_dict("records")],
+        "alternative": [fitted(row) for row in other.to_dict("records")],
+        "nearer": int((other["distance"] < other["distance_to_bound"]).sum()),
+        "apart": int((~same_place(other)).sum()),
+        "cross": cross(own),
+        "lowest": lowest(own),
+    }
+
+
+def same_place(fits: pd.DataFrame) -> pd.Series:
+    """Whether the loss's own optimum is the divergence's."""
+    return (fits["exact_mean"] - fits["bound_mean"]).abs() + (fits["exact_std"] - fits["bound_std"]).abs() < 1e-4
+
+
+def fitted(row: Mapping[Any, Any]) -> dict[str, Any]:
+    cells = ("bound", "divergence", "mean", "std", "mean_error", "std_error", "distance", "distance_to_bound")
+    return {
+        "label": row["label"],
+        "minimises": row["minimises"],
+        "n": int(row["n"]),
+        "n_runs": int(row["n_runs"]),
+        **{name: f"{row[name]:.4f}" for name in ("exact", "exact_mean", "exact_std", "bound_mean", "bound_std")},
+        **{name: ranged(row, name) for name in cells},
+    }
+
+
+def ranged(row: Mapping[Any, Any], name: str) -> dict[str, str]:
+    """A mean with its interval, which has the decimals of the mean."""
+    low, high = (text(row[f"{name}_{end}"], row[name]) for end in ("low", "high"))
+    return {"mean": text(row[name]), "low": NONE if low == high else low, "high": NONE if low == high else high}
+
+
+def cross(own: pd.DataFrame) -> dict[str, Any]:
+    """Every divergence (columns) at the normals that each objective (rows) led to; the lowest of a column is marked."""
+    wide = own.pivot(index="trained", columns="measured", values="divergence")
+    order = list(dict.fromkeys(own["trained"]))
+    wide = wide.loc[order, order]
+    labels = dict(own[["trained", "trained_label"]].drop_duplicates().to_numpy())
+    return {
+        "columns": [labels[name] for name in order],
+        "rows": [
+            {
+                "label": labels[name],
+                "cells": [
+                    {"mean": text(wide.loc[name, column]), "lowest": bool(wide[column].idxmin() == name)}
+                    for column in order
+                ],
+            }
+            for name in order
+        ],
+    }
+
+
+def lowest(own: pd.DataFrame) -> dict[str, int]:
+    """In how many columns of the cross table the objective that is measured is the one that reached the least."""
+    wide = own.pivot(index="trained", columns="measured", values="divergence")
+    return {"own": sum(wide[name].idxmin() == name for name in wide.columns), "all": len(wide.columns)}
+
+
+CHAPTERS = {"gaussian": gaussian}

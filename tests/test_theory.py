@@ -1,0 +1,156 @@
+"""A study of theory from its parameter file to its PDF, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from divergan import jobs, params, publishing, store
+from divergan.errors import DivergaNError
+from divergan.params import ParameterError
+from divergan.plan import Plan
+from synthetic_report import words
+
+ROOT = Path(__file__).parents[1]
+SMALL = """
+study: small_theory
+title: Known densities
+question: Is it so?
+threads: 1
+chapters:
+  gaussian:
+    objectives: [kl, reverse_kl]
+    generator_losses: [bound, alternative]
+    seeds: [0, 1]
+    hidden: 8
+    batch: 64
+    steps: 30
+    n_critic: 1
+    critic_learning_rate: 0.01
+    learning_rate: 0.02
+    last_critic_steps: 10
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("theory")
+    (folder / "small.yaml").write_text(SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        plan = Plan(Path("small.yaml"))
+        for step in plan.steps:
+            jobs.make(Path(), step, "cpu", 1)
+        publishing.publish(Path(), plan)
+    return folder
+
+
+def test_the_projects_study_of_theory_is_valid_and_has_every_chapter():
+    from divergan.chapters import CHAPTERS
+
+    study = params.read(ROOT / "params/theory.yaml")
+    assert isinstance(study, params.Theory)
+    assert list(study.chapters.stated) == list(CHAPTERS)
+
+
+def test_it_is_planned_without_torch(tmp_path):
+    import subprocess
+
+    code = (
+        "import sys; from pathlib import Path; from divergan.plan import Plan;"
+        f"print(len(Plan(Path({str(ROOT / 'params/theory.yaml')!r})).steps), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split()[1] == "False"
+
+
+def test_its_tables_figure_and_report_are_published(made):
+    published = made / "reports/small_theory"
+    assert (published / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert (published / "figures/gaussian.svg").is_file()
+    fits = pd.read_csv(published / "tables/gaussian_fit.csv")
+    assert fits["n"].to_list() == [2, 2, 2, 2]
+
+
+def test_the_report_prints_the_tables(made):
+    (folder,) = (made / "results/small_theory/report").iterdir()
+    page = words(folder, "theory.typ")
+    fits = pd.read_csv(made / "reports/small_theory/tables/gaussian_fit.csv")
+    for row in fits.to_dict("records"):
+        assert f"{row['exact_mean']:.4f}" in page
+    assert "Kullback-Leibler" in page
+    assert "reverse KL" in page
+    values = json.loads((folder / "values.json").read_text())
+    assert values["gaussian"]["lowest"]["all"] == 2
+
+
+def test_an_added_seed_or_objective_computes_what_it_adds(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(made)
+    before = {step.folder for step in Plan(Path("small.yaml")).steps}
+
+    def new(old: str, text: str) -> set[str]:
+        Path("other.yaml").write_text(SMALL.replace(old, text))
+        return {step.folder.split("-")[0] for step in Plan(Path("other.yaml")).steps if step.folder not in before}
+
+    last = {"comparison/tables", "figures/figures", "report/report"}
+    added = {f"chapters/gaussian.neyman.{loss}" for loss in ("bound", "alternative")}
+    assert new("[kl, reverse_kl]", "[kl, neyman, reverse_kl]") == added | last
+    assert new("steps: 30", "steps: 30  # a comment") == set()
+    assert len(new("seeds: [0, 1]", "seeds: [0, 1, 2]")) == 4 + 3
+
+
+def test_a_part_made_again_has_the_same_rows(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(made)
+    step = Plan(Path("small.yaml")).of("chapter")[1]
+    rows = (store.place(Path(), step) / "rows.json").read_bytes()
+    (tmp_path / "small.yaml").write_text(SMALL)
+    monkeypatch.chdir(tmp_path)
+    jobs.make(Path(), step, "cpu", 1)
+    assert (store.place(Path(), step) / "rows.json").read_bytes() == rows
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("[kl, reverse_kl]", "[kl, hinge]", "line 8: chapters.gaussian.objectives"),
+        ("hidden: 8", "hiden: 8", "did you mean 'hidden'"),
+        ("  gaussian:", "  gausian:", "did you mean 'gaussian'"),
+        ("batch: 64", "batch: 0", "line 12: chapters.gaussian.batch = 0"),
+        ("threads: 1", "", "threads: is missing"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(tmp_path, old, new, told):
+    assert old in SMALL
+    (tmp_path / "bad.yaml").write_text(SMALL.replace(old, new))
+    with pytest.raises(ParameterError) as error:
+        params.read(tmp_path / "bad.yaml")
+    assert told in str(error.value)
+
+
+def test_a_file_without_a_chapter_is_told(tmp_path):
+    (tmp_path / "none.yaml").write_text(SMALL[: SMALL.index("  gaussian:")].replace("chapters:", "chapters: {}"))
+    with pytest.raises(ParameterError, match="there is no chapter: expected some of gaussian"):
+        params.read(tmp_path / "none.yaml")
+
+
+def test_what_needs_a_trained_generator_says_that_there_is_none(made, monkeypatch):
+    monkeypatch.chdir(made)
+    plan = Plan(Path("small.yaml"))
+    for ask in (
+        lambda: plan.trained,
+        lambda: publishing.readme(Path(), plan),
+        lambda: jobs.keep_features(Path(), plan),
+    ):
+        with pytest.raises(DivergaNError, match="trains no generator on images: it has the chapters gaussian"):
+            ask()
+
+
+def test_a_study_cannot_be_like_one_of_theory(made, monkeypatch):
+    monkeypatch.chdir(made)
+    Path("like.yaml").write_text("study: x\ntitle: t\nquestion: q\nlike: {study: small.yaml, arm: a}\narms: {}\n")
+    with pytest.raises(ParameterError, match="trains no generator: name a study with arms"):
+        params.read(Path("like.yaml"))
