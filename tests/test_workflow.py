@@ -281,7 +281,7 @@ def test_a_chapter_on_known_densities_is_made_alone_and_missed_where_there_is_no
     text = file.read_text("utf-8")
     for name, value in {"steps": 20, "last_critic_steps": 5, "batch": 64, "n_critic": 1}.items():
         text = re.sub(rf"^(    {name}:) +[0-9.]+", rf"\1 {value}", text, flags=re.MULTILINE)
-    file.write_text(text.replace("seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]", "seeds: [0, 1]"), "utf-8")
+    file.write_text(text.replace("seeds: [0, 1, 2, 3, 4]", "seeds: [0, 1]"), "utf-8")
     command = ("snakemake", "--cores", "2", "gaussian", "--config")
     project.run(*command, "params=params/theory.yaml")
     made = list((project.folder / "results/theory").rglob("run.json"))

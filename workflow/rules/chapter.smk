@@ -18,24 +18,6 @@ rule chapter:
         "divergan chapter {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
 
 
-def parts_of(chapter):
-    """The run.json of every part of a chapter; told where the parameter file has no such chapter."""
-
-    def parts(wildcards):
-        found = [
-            run_file(step)
-            for step in PLAN.of("chapter")
-            if step.settings["chapter"] == chapter
-        ]
-        if not found:
-            raise WorkflowError(
-                f"{PARAMS} has no chapter {chapter}: params/theory.yaml has (--config params=params/theory.yaml)."
-            )
-        return found
-
-    return parts
-
-
 for name in CHAPTERS:
 
     rule:
