@@ -54,9 +54,9 @@ def sample_set(job: Job, name: str) -> dict[str, Any]:
     told = job.out / f".{name}.json"  # written last, gone when the step is complete
     if told.is_file():
         return read_json(told)
-    settings, started = job.step.settings, time.perf_counter()
-    facts: dict[str, Any] = {"outcome": "drawn", "reason": ""}
+    settings, facts = job.step.settings, {"outcome": "drawn", "reason": ""}
     model = model_of(job.root, job.step, name, job.device)
+    started = time.perf_counter()  # of drawing: networks are loaded and the ratio is calibrated once a generator
     try:
         drawn = draw(model, job.step, name, settings["samples"], settings["seed"], EVALUATION_LATENTS)
     except Stuck as error:
