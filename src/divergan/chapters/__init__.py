@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from divergan.chapters.declaration import Chapter, Part
+from divergan.chapters.dynamics import DYNAMICS
 from divergan.chapters.gaussian import GAUSSIAN
 
 __all__ = ["CHAPTERS", "Chapter", "Part"]
 
-CHAPTERS: dict[str, Chapter] = {chapter.name: chapter for chapter in (GAUSSIAN,)}
+CHAPTERS: dict[str, Chapter] = {chapter.name: chapter for chapter in (GAUSSIAN, DYNAMICS)}
