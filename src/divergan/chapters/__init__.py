@@ -5,7 +5,8 @@ from __future__ import annotations
 from divergan.chapters.declaration import Chapter, Part
 from divergan.chapters.dynamics import DYNAMICS
 from divergan.chapters.gaussian import GAUSSIAN
+from divergan.chapters.modes import MODES
 
 __all__ = ["CHAPTERS", "Chapter", "Part"]
 
-CHAPTERS: dict[str, Chapter] = {chapter.name: chapter for chapter in (GAUSSIAN, DYNAMICS)}
+CHAPTERS: dict[str, Chapter] = {chapter.name: chapter for chapter in (GAUSSIAN, MODES, DYNAMICS)}

@@ -25,7 +25,8 @@ class Part:
 
     key: str  # names its folder, beneath the chapter's name
     settings: dict[str, Any]  # all that its result depends on, threads aside
-    objectives: tuple[str, ...] = ()  # the declarations that it uses, by name
+    objectives: tuple[str, ...] = ()  # that it uses, by name
+    uses: tuple[tuple[Any, str], ...] = ()  # other declarations that it uses, each with the package it stands in
     steps: int  # as the progress bar counts them
 
 

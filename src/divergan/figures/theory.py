@@ -6,5 +6,6 @@ from typing import Any
 
 from divergan.figures.dynamics import DYNAMICS
 from divergan.figures.gaussian import GAUSSIAN
+from divergan.figures.modes import MODES
 
-FIGURES: dict[str, tuple[Any, ...]] = {"gaussian": (GAUSSIAN,), "dynamics": (DYNAMICS,)}
+FIGURES: dict[str, tuple[Any, ...]] = {"gaussian": (GAUSSIAN,), "modes": (MODES,), "dynamics": (DYNAMICS,)}

@@ -17,7 +17,11 @@ def theory_steps(study: params.Theory) -> list[Step]:
             verb="chapter",
             key=f"{name}.{part.key}",
             settings={"chapter": name, "part": part.settings, "steps": part.steps, "threads": study.threads},
-            declarations=(place_of(CHAPTERS[name], "chapters"), *map(declared_objective, part.objectives)),
+            declarations=(
+                place_of(CHAPTERS[name], "chapters"),
+                *map(declared_objective, part.objectives),
+                *(place_of(*used) for used in part.uses),
+            ),
         )
         for name, settings in chapters.items()
         for part in CHAPTERS[name].parts(settings)

@@ -1,0 +1,56 @@
+"""Networks of the published experiments on mixtures in the plane (Lin et al. 2018, appendix)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+from typing import TYPE_CHECKING
+
+from divergan.lazy import lazy
+from divergan.networks.declaration import Critic, CriticForm, Generator, Shape
+from divergan.networks.dropout import dropout
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy("torch")
+
+PIECES = 5  # linear functions of which a maxout unit takes the largest
+
+
+def linear_generator(latent: int, hidden: Sequence[int], shape: Shape) -> torch.nn.Module:
+    """latent -> hidden ... -> C*H*W, batch normalisation and ReLU between, no bound on the output."""
+    nn = torch.nn
+    sizes = (latent, *hidden)
+    layers = [
+        layer
+        for a, b in pairwise(sizes)
+        for layer in (nn.Linear(a, b, bias=False), nn.BatchNorm1d(b), nn.ReLU(inplace=True))
+    ]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], prod(shape)), nn.Unflatten(1, shape))
+
+
+def maxout_critic(shape: Shape, hidden: Sequence[int], form: CriticForm) -> torch.nn.Module:
+    """C*H*W -> hidden ... -> outputs, a hidden unit the largest of PIECES linear functions (Goodfellow et al. 2013)."""
+    nn = torch.nn
+    normed = nn.utils.parametrizations.spectral_norm if form.spectral_norm else lambda layer: layer
+    sizes = (prod(shape), *hidden)
+
+    def largest(units: int) -> list[torch.nn.Module]:
+        # The pieces of a unit lie in a row of their own, over which the pool of one dimension takes the largest.
+        pool = [nn.Unflatten(1, (units, PIECES)), nn.MaxPool1d(PIECES), nn.Flatten()]
+        return [*pool, dropout(form.dropout)] if form.dropout else pool
+
+    layers = [layer for a, b in pairwise(sizes) for layer in (normed(nn.Linear(a, PIECES * b)), *largest(b))]
+    last = normed(nn.Linear(sizes[-1], form.outputs))
+    return nn.Sequential(nn.Flatten(), *layers, last, *([nn.Flatten(0)] if form.outputs == 1 else []))
+
+
+LINEAR_GENERATOR = Generator(
+    name="linear_batchnorm",
+    label="MLP with batch normalisation, unbounded",
+    source="lin2018pacgan, appendix A",
+    build=linear_generator,
+)
+MAXOUT_CRITIC = Critic(name="maxout", label="Maxout MLP", source="lin2018pacgan, appendix A", build=maxout_critic)
