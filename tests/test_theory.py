@@ -33,6 +33,38 @@ chapters:
     critic_learning_rate: 0.01
     learning_rate: 0.02
     last_critic_steps: 10
+  modes:
+    mixtures: [ring]
+    seeds: [0, 1]
+    samples: 200
+    training:
+      objective: bce
+      generator_loss: alternative
+      generator: {name: linear_batchnorm, hidden: [8]}
+      critic: {name: mlp, hidden: [8]}
+      latent: 2
+      batch: 16
+      steps: 10
+      n_critic: 1
+      learning_rate: 1.0e-3
+      betas: [0.8, 0.999]
+      regularisers: {}
+    variants:
+      bce: {}
+      blown: {learning_rate: 1.0e+30, steps: 200}
+  dynamics:
+    objectives: [wasserstein]
+    generator_losses: [bound, alternative]
+    regularisers: [none, r1, gradient_penalty]
+    rules: [alternating, fictitious_play]
+    step_size: 0.1
+    steps: 20
+    starts: 2
+    gamma: 1.0
+    adjustment: 1.0
+    penalty: 1.0
+    clip: 0.1
+    noise: 0.5
 """
 
 
@@ -71,7 +103,7 @@ def test_it_is_planned_without_torch(tmp_path):
 def test_its_tables_figure_and_report_are_published(made):
     published = made / "reports/small_theory"
     assert (published / "report.pdf").read_bytes().startswith(b"%PDF")
-    assert (published / "figures/gaussian.svg").is_file()
+    assert {path.stem for path in (published / "figures").iterdir()} == {"gaussian", "modes", "dynamics"}
     fits = pd.read_csv(published / "tables/gaussian_fit.csv")
     assert fits["n"].to_list() == [2, 2, 2, 2]
 
@@ -86,6 +118,10 @@ def test_the_report_prints_the_tables(made):
     assert "reverse KL" in page
     values = json.loads((folder / "values.json").read_text())
     assert values["gaussian"]["lowest"]["all"] == 2
+    assert values["modes"]["failed"] == 2
+    assert "2 runs diverged" in page
+    assert "0 of 2" in page
+    assert values["dynamics"]["foretold"]["known"] < values["dynamics"]["combinations"] == 12
 
 
 def test_an_added_seed_or_objective_computes_what_it_adds(made, tmp_path, monkeypatch):
@@ -100,7 +136,15 @@ def test_an_added_seed_or_objective_computes_what_it_adds(made, tmp_path, monkey
     added = {f"chapters/gaussian.neyman.{loss}" for loss in ("bound", "alternative")}
     assert new("[kl, reverse_kl]", "[kl, neyman, reverse_kl]") == added | last
     assert new("steps: 30", "steps: 30  # a comment") == set()
-    assert len(new("seeds: [0, 1]", "seeds: [0, 1, 2]")) == 4 + 3
+    assert (
+        len(
+            new(
+                "    generator_losses: [bound, alternative]\n    seeds: [0, 1]",
+                "    generator_losses: [bound]\n    seeds: [0, 1, 2]",
+            )
+        )
+        == 2 + 3
+    )
 
 
 def test_a_part_made_again_has_the_same_rows(made, tmp_path, monkeypatch):
@@ -120,6 +164,8 @@ def test_a_part_made_again_has_the_same_rows(made, tmp_path, monkeypatch):
         ("hidden: 8", "hiden: 8", "did you mean 'hidden'"),
         ("  gaussian:", "  gausian:", "did you mean 'gaussian'"),
         ("batch: 64", "batch: 0", "line 12: chapters.gaussian.batch = 0"),
+        ("blown: {", "blown: {bathc: 3, ", "chapters.modes.variants.blown: bathc"),
+        ("rules: [alternating,", "rules: [sideways,", "there is no 'sideways'"),
         ("threads: 1", "", "threads: is missing"),
     ],
 )
@@ -133,7 +179,7 @@ def test_a_fault_is_told_with_its_line(tmp_path, old, new, told):
 
 def test_a_file_without_a_chapter_is_told(tmp_path):
     (tmp_path / "none.yaml").write_text(SMALL[: SMALL.index("  gaussian:")].replace("chapters:", "chapters: {}"))
-    with pytest.raises(ParameterError, match="there is no chapter: expected some of gaussian"):
+    with pytest.raises(ParameterError, match="there is no chapter: expected some of gaussian, modes, dynamics"):
         params.read(tmp_path / "none.yaml")
 
 
@@ -145,7 +191,9 @@ def test_what_needs_a_trained_generator_says_that_there_is_none(made, monkeypatc
         lambda: publishing.readme(Path(), plan),
         lambda: jobs.keep_features(Path(), plan),
     ):
-        with pytest.raises(DivergaNError, match="trains no generator on images: it has the chapters gaussian"):
+        with pytest.raises(
+            DivergaNError, match="trains no generator on images: it has the chapters gaussian, modes, dynamics"
+        ):
             ask()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from divergan.chapters import CHAPTERS
 from divergan.lazy import lazy
+from divergan.pipeline.files import finite
 from divergan.pipeline.job import Job
 from divergan.progress import shown
 from divergan.store import RUN, place, read_json, write_json, written
@@ -25,7 +26,7 @@ def chapter(job: Job) -> dict[str, Any]:
     settings = job.step.settings
     with shown(job.step.key, settings["steps"], "steps") as bar:
         rows = CHAPTERS[settings["chapter"]].compute(settings["part"], bar)
-    write_json(job.out / ROWS, rows)
+    write_json(job.out / ROWS, [finite(row) for row in rows])
     return {"rows": len(rows), "outcomes": {o: sum(r["outcome"] == o for r in rows) for o in outcomes(rows)}}
 
 
