@@ -197,6 +197,28 @@ def test_what_needs_a_trained_generator_says_that_there_is_none(made, monkeypatc
             ask()
 
 
+def test_the_plan_is_printed_with_its_time_before_anything_is_made(tmp_path, monkeypatch, capsys):
+    from divergan import looking
+
+    (tmp_path / "small.yaml").write_text(SMALL)
+    monkeypatch.chdir(tmp_path)
+    looking.print_plan(Path(), Plan(Path("small.yaml")))
+    told = capsys.readouterr().out
+    assert "12 of 12 steps to make: about" in told
+    assert "dynamics.wasserstein" in told
+
+
+def test_the_reference_study_of_theory_takes_minutes_and_the_published_protocol_hours():
+    from divergan.estimates import core_seconds
+
+    minutes = {
+        name: sum(map(core_seconds, Plan(ROOT / f"params/{name}.yaml").of("chapter"))) / 60
+        for name in ("theory", "modes")
+    }
+    assert 5 < minutes["theory"] < 60
+    assert 300 < minutes["modes"] < 3000
+
+
 def test_a_study_cannot_be_like_one_of_theory(made, monkeypatch):
     monkeypatch.chdir(made)
     Path("like.yaml").write_text("study: x\ntitle: t\nquestion: q\nlike: {study: small.yaml, arm: a}\narms: {}\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from divergan import flops
+from divergan.chapters import CHAPTERS
 from divergan.params import Training, Weights
 from divergan.plan import Step
 
@@ -24,6 +25,8 @@ OTHER_SECONDS = {
 
 def core_seconds(step: Step) -> float:
     """An estimate, to be read as an order of magnitude."""
+    if step.verb == "chapter":
+        return START_SECONDS + CHAPTERS[step.settings["chapter"]].seconds(step.settings["part"])
     if step.verb in ("train", "reweight"):
         return START_SECONDS + training_flops(step) / FLOPS_PER_SECOND
     return START_SECONDS + OTHER_SECONDS[step.verb] * max(1, len(step.settings.get("samplers", ())) / 4)

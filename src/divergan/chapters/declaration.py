@@ -45,3 +45,4 @@ class Chapter:
     parts: Callable[[Any], Iterable[Part]]  # from the section of the parameter file
     compute: Callable[[dict[str, Any], Progress], Rows]  # from a part's settings
     tables: Callable[[pd.DataFrame], Mapping[str, pd.DataFrame]]  # from the rows of all parts
+    seconds: Callable[[dict[str, Any]], float]  # about, of one core, from a part's settings

@@ -72,9 +72,14 @@ class Dynamics(Strict):
 
 def parts(settings: Dynamics) -> Iterator[Part]:
     shared = settings.model_dump(exclude={"objectives"})
-    count = len(settings.generator_losses) * len(settings.regularisers) * len(settings.rules)
+    count = combinations(shared)
     for name in settings.objectives:
         yield Part(key=file_name(name), settings=shared | {"objective": name}, objectives=(name,), steps=count)
+
+
+def combinations(settings: dict[str, Any]) -> int:
+    """Of generator losses, regularisers and rules."""
+    return len(settings["generator_losses"]) * len(settings["regularisers"]) * len(settings["rules"])
 
 
 def compute(settings: dict[str, Any], progress: Progress) -> Rows:
@@ -280,4 +285,5 @@ DYNAMICS = Chapter(
     parts=parts,
     compute=compute,
     tables=tables,
+    seconds=lambda settings: 1.2e-3 * settings["steps"] * combinations(settings),
 )

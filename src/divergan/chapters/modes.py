@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, model_validator
 
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows
+from divergan.flops import matrix_weights
 from divergan.kinds import Name, Seeds, merged
 from divergan.lazy import lazy
 from divergan.networks import CRITICS, GENERATORS
+from divergan.networks.planar import PIECES
 from divergan.objectives import objective
 from divergan.randomness import generator
 from divergan.strict import Strict, known, misfit
@@ -182,6 +184,16 @@ def compute(settings: dict[str, Any], progress: Progress) -> Rows:
     return [row]
 
 
+def seconds(settings: dict[str, Any]) -> float:
+    """Calls into torch, a millisecond a network and step, and the arithmetic at 60 GFLOP/s; penalties aside."""
+    training = trained(settings["training"])
+    pieces = PIECES if training.critic.name == "maxout" else 1
+    g = matrix_weights([training.latent, *training.generator.hidden, 2])
+    d = pieces * matrix_weights([2, *training.critic.hidden, 1])
+    operations = 2 * training.batch * (training.n_critic * (6 * d + g) + 3 * g + 2 * d)
+    return training.steps * (1e-3 * (1 + training.n_critic) + operations / 60e9)
+
+
 def sampled(
     mixture: Mixture, training: Training, count: int, seed: int, progress: Progress
 ) -> tuple[torch.Tensor, int | None]:
@@ -277,4 +289,5 @@ MODES = Chapter(
     parts=parts,
     compute=compute,
     tables=tables,
+    seconds=seconds,
 )
