@@ -52,6 +52,17 @@ chapters:
     variants:
       bce: {}
       blown: {learning_rate: 1.0e+30, steps: 200}
+  bounds:
+    objectives: [kl, bce]
+    dimensions: [1, 3]
+    points: [0, 50]
+    hidden: [4]
+    seeds: [0, 1]
+    distance: 1.0
+    batch: 16
+    steps: 10
+    looks: 2
+    learning_rate: 1.0e-3
   dynamics:
     objectives: [wasserstein]
     generator_losses: [bound, alternative]
@@ -103,7 +114,7 @@ def test_it_is_planned_without_torch(tmp_path):
 def test_its_tables_figure_and_report_are_published(made):
     published = made / "reports/small_theory"
     assert (published / "report.pdf").read_bytes().startswith(b"%PDF")
-    assert {path.stem for path in (published / "figures").iterdir()} == {"gaussian", "modes", "dynamics"}
+    assert {path.stem for path in (published / "figures").iterdir()} == {"gaussian", "modes", "bounds", "dynamics"}
     fits = pd.read_csv(published / "tables/gaussian_fit.csv")
     assert fits["n"].to_list() == [2, 2, 2, 2]
 
@@ -179,7 +190,7 @@ def test_a_fault_is_told_with_its_line(tmp_path, old, new, told):
 
 def test_a_file_without_a_chapter_is_told(tmp_path):
     (tmp_path / "none.yaml").write_text(SMALL[: SMALL.index("  gaussian:")].replace("chapters:", "chapters: {}"))
-    with pytest.raises(ParameterError, match="there is no chapter: expected some of gaussian, modes, dynamics"):
+    with pytest.raises(ParameterError, match="there is no chapter: expected some of gaussian, modes, bounds, dynamics"):
         params.read(tmp_path / "none.yaml")
 
 
@@ -192,7 +203,7 @@ def test_what_needs_a_trained_generator_says_that_there_is_none(made, monkeypatc
         lambda: jobs.keep_features(Path(), plan),
     ):
         with pytest.raises(
-            DivergaNError, match="trains no generator on images: it has the chapters gaussian, modes, dynamics"
+            DivergaNError, match="trains no generator on images: it has the chapters gaussian, modes, bounds, dynamics"
         ):
             ask()
 
@@ -204,7 +215,7 @@ def test_the_plan_is_printed_with_its_time_before_anything_is_made(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     looking.print_plan(Path(), Plan(Path("small.yaml")))
     told = capsys.readouterr().out
-    assert "12 of 12 steps to make: about" in told
+    assert "16 of 16 steps to make: about" in told
     assert "dynamics.wasserstein" in told
 
 

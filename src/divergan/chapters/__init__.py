@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from divergan.chapters.bounds import BOUNDS
 from divergan.chapters.declaration import Chapter, Part
 from divergan.chapters.dynamics import DYNAMICS
 from divergan.chapters.gaussian import GAUSSIAN
@@ -9,4 +10,4 @@ from divergan.chapters.modes import MODES
 
 __all__ = ["CHAPTERS", "Chapter", "Part"]
 
-CHAPTERS: dict[str, Chapter] = {chapter.name: chapter for chapter in (GAUSSIAN, MODES, DYNAMICS)}
+CHAPTERS: dict[str, Chapter] = {chapter.name: chapter for chapter in (GAUSSIAN, MODES, BOUNDS, DYNAMICS)}

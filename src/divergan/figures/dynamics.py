@@ -23,8 +23,9 @@ def _draw(tables: Tables) -> Canvas:
     rows, paths = tables["dynamics"], tables["dynamics_paths"]
     games = list(dict.fromkeys(zip(rows["label"], rows["generator_loss"], strict=True)))
     rules = list(dict.fromkeys(rows["rule"]))
-    fig = Canvas(figsize=(WIDTH, 1.9 + 0.145 * len(games) + 0.9))
-    above, below = fig.subfigures(2, 1, height_ratios=[1.9, 0.145 * len(games) + 0.9], squeeze=False)[:, 0]
+    heights = [1.9, 0.145 * max(8, len(games)) + 1.1]
+    fig = Canvas(figsize=(WIDTH, sum(heights)))
+    above, below = fig.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     _draw_paths(above.subplots(1, SHOWN_PATHS, sharex=True, sharey=True), paths)
     panels = below.subplots(1, len(rules), squeeze=False, sharey=True)[0]
     for ax, rule in zip(panels, rules, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -82,7 +82,7 @@ def print_regularisers(as_json: bool) -> None:
         {
             "name": regulariser.name,
             "settings": {
-                name: getattr(field.annotation, "__name__", str(field.annotation))
+                name: " | ".join(get_args(field.annotation)) or getattr(field.annotation, "__name__", "")
                 for name, field in regulariser.settings.model_fields.items()
             },
             "acts_on": "the critic" if regulariser.needs else "any game",

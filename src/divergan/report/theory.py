@@ -223,4 +223,44 @@ def with_error(mean: float, error: float | None) -> dict[str, str]:
     return {"mean": text(mean), "error": NONE if error is None or not error else text(error, mean)}
 
 
-CHAPTERS = {"gaussian": gaussian, "modes": modes, "dynamics": dynamics}
+def bounds(tables: Tables) -> dict[str, Any]:
+    """A table for each number of points: every objective and dimension, at the last look, with the widest critic."""
+    rows, summary = tables["bounds"], tables["bounds_summary"]
+    last = summary[(summary["step"] == summary["step"].max()) & (summary["hidden"] == summary["hidden"].max())]
+    dimensions = list(dict.fromkeys(last["dimension"]))
+    distance = float(rows["distance"].iloc[0])
+    return {
+        "distance": f"{distance:g}",
+        "dimensions": [str(d) for d in dimensions],
+        "hidden": int(last["hidden"].iloc[0]),
+        "seeds": int(last["n_runs"].max()),
+        "failed": int((last["n_runs"] - last["n"]).sum()),
+        "tables": [
+            {
+                "steps": f"{int(own['step'].iloc[0]):,}",
+                "points": "ever fresh points" if points == 0 else f"{points:,} points a side",
+                "rows": [bound_row(of, own, dimensions) for _, of in own.groupby("objective", sort=False)],
+            }
+            for points, own in last.groupby("points", sort=False)
+        ],
+    }
+
+
+def bound_row(of: pd.DataFrame, all_rows: pd.DataFrame, dimensions: Sequence[int]) -> dict[str, Any]:
+    by_dimension = of.set_index("dimension")
+    best = all_rows.groupby("dimension")["ratio_error"].min()
+    return {
+        "label": of["label"].iloc[0],
+        "exact": text(float(of["exact"].iloc[0])),
+        "cells": [
+            {
+                "gap": ranged(dict(by_dimension.loc[d]), "gap"),
+                "error": ranged(dict(by_dimension.loc[d]), "ratio_error"),
+                "best": bool(by_dimension.loc[d, "ratio_error"] == best[d]),
+            }
+            for d in dimensions
+        ],
+    }
+
+
+CHAPTERS = {"gaussian": gaussian, "modes": modes, "bounds": bounds, "dynamics": dynamics}
