@@ -285,5 +285,5 @@ DYNAMICS = Chapter(
     parts=parts,
     compute=compute,
     tables=tables,
-    seconds=lambda settings: 1.2e-3 * settings["steps"] * combinations(settings),
+    seconds=lambda settings: 2.2e-3 * settings["steps"] * combinations(settings),
 )
