@@ -97,7 +97,7 @@ def why(root: Path, step: Step) -> str:
 
 
 def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
-    """The leaves at which two recipes differ: "training.r1_gamma 0.1 -> 1.0"."""
+    """The leaves at which two recipes differ: "training.regularisers.r1.gamma 0.1 -> 1.0"."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys((*old, *new)):
             inner = key if place in ("", "settings") else f"{place}.{key}"
