@@ -84,6 +84,7 @@ class Published:
     reverse_kl_error: float | None
 
 
+PUBLISHED_STEPS = 400_000
 PUBLISHED = (
     Published(
         mixture="ring", label="GAN", source="lin2018pacgan, Table 1",
@@ -176,7 +177,8 @@ def compute(settings: dict[str, Any], progress: Progress) -> Rows:
     row = {
         "mixture": mixture.name, "mixture_label": mixture.label, "variant": settings["variant"],
         "label": own.label, "generator_loss": training.generator_loss, "regulariser": training.regulariser,
-        "steps": training.steps, "batch": training.batch, "seed": settings["seed"], "step": diverged_at,
+        "steps": training.steps, "batch": training.batch, "samples": settings["samples"], "seed": settings["seed"],
+        "step": diverged_at,
         "outcome": "finished" if diverged_at is None else "diverged",
     }  # fmt: skip
     if diverged_at is None:

@@ -33,7 +33,8 @@ def _draw(tables: Tables) -> Canvas:
         line[0].set_ylabel(f"{'fresh points' if count == 0 else f'{count:,} points'}\nbound / divergence")
     for ax, dimension in zip(grid[0], dimensions, strict=True):
         ax.set_title(f"{dimension} dimension{'s' if dimension > 1 else ''}")
-    fig.supxlabel("steps of the critic", fontsize=8)
+    for ax in grid[-1]:
+        ax.set_xlabel("critic steps")
     handles = [Line2D([], [], color=colour[name], label=label) for name, label in names.items()]
     fig.legend(handles=handles, loc="outside lower center", ncols=4, columnspacing=1.0, handletextpad=0.4)
     return fig

@@ -24,8 +24,8 @@ def _draw(tables: Tables) -> Canvas:
     names = list(dict.fromkeys(fits["objective"]))
     colour = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
     losses = list(dict.fromkeys(fits["generator_loss"]))
-    fig = Canvas(figsize=(WIDTH, 4.9))
-    above, below = fig.subfigures(2, 1, height_ratios=[1.9, 3.0], squeeze=False)[:, 0]
+    fig = Canvas(figsize=(WIDTH, 5.3))
+    above, below = fig.subfigures(2, 1, height_ratios=[1.8, 3.5], squeeze=False)[:, 0]
     exact = fits.drop_duplicates("objective")
     _draw_densities(above.subplots(), exact, colour)
     planes = below.subplots(1, len(losses), squeeze=False, sharex=True, sharey=True)[0]
@@ -36,10 +36,10 @@ def _draw(tables: Tables) -> Canvas:
     marks = [
         Line2D([], [], color="black", marker="x", markersize=6, linestyle="none", label="exact optimum"),
         Line2D([], [], color="black", marker="o", markersize=3, linestyle="none", label="learned, a dot a seed"),
-        Line2D([], [], color="black", linewidth=0.7, label="from the divergence's optimum to the loss's own"),
+        Line2D([], [], color="black", linewidth=0.7, label="from the divergence's own optimum"),
     ]
     lines = [Line2D([], [], color=colour[row["objective"]], label=row["label"]) for row in exact.to_dict("records")]
-    below.legend(handles=lines + marks, loc="outside lower center", ncols=4, columnspacing=1.0, handletextpad=0.4)
+    below.legend(handles=lines + marks, loc="outside lower center", ncols=3, columnspacing=1.0, handletextpad=0.4)
     return fig
 
 

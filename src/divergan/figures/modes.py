@@ -25,15 +25,17 @@ def shown(tables: Tables) -> tuple[list[str], list[str]]:
 def _draw(tables: Tables) -> Canvas:
     mixtures, variants = shown(tables)
     side = WIDTH / len(variants)
-    fig = Canvas(figsize=(WIDTH, (side + 0.3) * len(mixtures)))
+    fig = Canvas(figsize=(WIDTH, (side + 0.3) * len(mixtures) + 0.2))
     grid = fig.subplots(len(mixtures), len(variants), squeeze=False)
-    labels = tables["modes_summary"].drop_duplicates("variant").set_index("variant")["label"]
+    first = tables["modes_summary"].drop_duplicates("variant").fillna({"regulariser": "none"}).set_index("variant")
     for row, mixture in zip(grid, mixtures, strict=True):
         for ax, variant in zip(row, variants, strict=True):
             _draw_samples(ax, tables, mixture, variant)
         row[0].set_ylabel(MIXTURES[mixture].label)
     for ax, variant in zip(grid[0], variants, strict=True):
-        ax.set_title(labels[variant], fontsize=7)
+        own = first.loc[variant]
+        regulariser = "" if own["regulariser"] == "none" else str(own["regulariser"])
+        ax.set_title(f"{own['label']}\n{regulariser}", fontsize=6)
     return fig
 
 

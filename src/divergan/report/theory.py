@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from divergan.chapters.modes import MEASURED, MIXTURES
+from divergan.chapters.dynamics import REACHED
+from divergan.chapters.modes import MEASURED, MIXTURES, PUBLISHED_STEPS
 from divergan.comparison import CONFIDENCE
 from divergan.figures.theory import FIGURES
 from divergan.report.wording import MINUS, NONE, source, text
@@ -140,6 +141,8 @@ def dynamics(tables: Tables) -> dict[str, Any]:
         "plain": [plain(row) for row in rows[(rows["rule"] == "alternating")].to_dict("records")
                   if row["regulariser"] in ("none", "r1")],
         "energy": energy(rows),
+        "reached": f"{REACHED:g}",
+        "edge": f"{EDGE:g}",
     }  # fmt: skip
 
 
@@ -174,7 +177,8 @@ def energy(rows: pd.DataFrame) -> dict[str, int]:
 
     return {
         "games": int(one["objective"].nunique()),
-        **{f"{loss}_{name}": falling(loss, name) for loss in ("bound", "alternative") for name in ("none", "r1")},
+        **{f"{loss}_none": falling(loss, "none") for loss in ("bound", "alternative")},
+        **{f"with_{loss}": falling(loss, "r1") for loss in ("bound", "alternative")},
     }
 
 
@@ -183,6 +187,8 @@ def modes(tables: Tables) -> dict[str, Any]:
     summary, published = tables["modes_summary"], tables["modes_published"]
     return {
         "failed": int((summary["n_runs"] - summary["n"]).sum()),
+        "samples": f"{int(tables['modes']['samples'].iloc[0]):,}",
+        "published_steps": f"{PUBLISHED_STEPS:,}",
         "mixtures": [
             {
                 "label": own["mixture_label"].iloc[0],
@@ -246,6 +252,15 @@ def bounds(tables: Tables) -> dict[str, Any]:
     }
 
 
+def percent(row: Mapping[Any, Any], name: str) -> str:
+    """A share with its interval, in whole per cent; one beyond ten times is told as that."""
+    shares = [row[name], row[f"{name}_low"], row[f"{name}_high"]]
+    if any(pd.isna(share) for share in shares) or max(map(abs, shares)) > 10:
+        return NONE if pd.isna(shares[0]) else "over 1000 %" if shares[0] > 10 else f"{100 * shares[0]:.0f} %"
+    mean, low, high = (f"{100 * share + 0.0:.0f}".replace("-", MINUS) for share in shares)
+    return f"{mean} % [{low}, {high}]"
+
+
 def bound_row(of: pd.DataFrame, all_rows: pd.DataFrame, dimensions: Sequence[int]) -> dict[str, Any]:
     by_dimension = of.set_index("dimension")
     best = all_rows.groupby("dimension")["ratio_error"].min()
@@ -254,7 +269,7 @@ def bound_row(of: pd.DataFrame, all_rows: pd.DataFrame, dimensions: Sequence[int
         "exact": text(float(of["exact"].iloc[0])),
         "cells": [
             {
-                "gap": ranged(dict(by_dimension.loc[d]), "gap"),
+                "gap": percent(dict(by_dimension.loc[d]), "gap"),
                 "error": ranged(dict(by_dimension.loc[d]), "ratio_error"),
                 "best": bool(by_dimension.loc[d, "ratio_error"] == best[d]),
             }
