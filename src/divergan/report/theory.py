@@ -257,7 +257,7 @@ def percent(row: Mapping[Any, Any], name: str) -> str:
     shares = [row[name], row[f"{name}_low"], row[f"{name}_high"]]
     if any(pd.isna(share) for share in shares) or max(map(abs, shares)) > 10:
         return NONE if pd.isna(shares[0]) else "over 1000 %" if shares[0] > 10 else f"{100 * shares[0]:.0f} %"
-    mean, low, high = (f"{100 * share + 0.0:.0f}".replace("-", MINUS) for share in shares)
+    mean, low, high = (str(round(100 * share)).replace("-", MINUS) for share in shares)
     return f"{mean} % [{low}, {high}]"
 
 
