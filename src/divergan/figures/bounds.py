@@ -51,8 +51,8 @@ def _draw_bounds(ax: Axes, own: pd.DataFrame, colour: dict[str, str]) -> None:
 def _caption(tables: Tables) -> str:
     return (
         "The learned bound on fresh points, as a share of the exact divergence (grey: all of it), while a critic "
-        "learns: above from ever fresh points, below from few that it can learn by heart. Means over seeds; a line at the "
-        "lower edge is below it."
+        "learns: above from ever fresh points, below from few that it can learn by heart. Means over seeds; a line at "
+        "the lower edge is below it."
     )
 
 

@@ -69,8 +69,8 @@ def _caption(tables: Tables) -> str:
     return (
         "A normal fitted to a mixture of two. Above: the exact optimum of each divergence; those that punish missing "
         "data are wide, those that punish what is no data are narrow. Below: where training came to, by the mean and "
-        "standard deviation of the generator. A cross is the exact optimum of what the loss minimises by the theory: the "
-        "divergence itself under the bound's loss, another one under the alternative loss."
+        "standard deviation of the generator. A cross is the exact optimum of what the loss minimises by the theory: "
+        "the divergence itself under the bound's loss, another one under the alternative loss."
     )
 
 
