@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -248,6 +249,19 @@ def test_every_edge_is_a_module_and_every_registry_a_name():
     assert all(source(module) for module in EDGES)
     texts = "".join(path.read_text("utf-8") for path in (ROOT / "src/divergan").rglob("*.py"))
     assert all(f"\n{name}: dict[" in texts or f"\n{name} = " in texts for name in REGISTRIES)
+
+
+def test_a_registrys_name_is_no_other_modules_too():
+    """What bears it is left out of every fingerprint: a second dictionary of that name would hide what it leads to."""
+    texts = {path: path.read_text("utf-8") for path in (ROOT / "src/divergan").rglob("*.py")}
+    for name in REGISTRIES:
+        places = [path.name for path, text in texts.items() if re.search(rf"^{name}(:| =)", text, re.MULTILINE)]
+        assert len(places) == 1, f"{name} is bound in {places}"
+
+
+def test_a_report_on_theory_rests_on_what_fills_it():
+    found = places("divergan.pipeline:report")
+    assert {f"report.theory:{name}" for name in ("gaussian", "modes", "bounds", "dynamics", "percent")} <= found
 
 
 def test_every_top_level_statement_is_one_that_the_fingerprint_understands():

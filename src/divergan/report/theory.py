@@ -30,7 +30,7 @@ def theory_values(
         "chapters": chapters,
         "figures": {figure.name: figure.caption(tables) for name in chapters for figure in FIGURES[name]},
         "provenance": provenance(settings, facts, timings),
-        **{name: CHAPTERS[name](tables) for name in chapters},
+        **{name: VALUES[name](tables) for name in chapters},
     }
 
 
@@ -278,4 +278,4 @@ def bound_row(of: pd.DataFrame, all_rows: pd.DataFrame, dimensions: Sequence[int
     }
 
 
-CHAPTERS = {"gaussian": gaussian, "modes": modes, "bounds": bounds, "dynamics": dynamics}
+VALUES = {"gaussian": gaussian, "modes": modes, "bounds": bounds, "dynamics": dynamics}
