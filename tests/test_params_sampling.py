@@ -111,6 +111,17 @@ def test_a_ratio_is_asked_only_of_objectives_that_identify_one(monkeypatch):
     ]
 
 
+@pytest.mark.parametrize(("sampler", "accepted"), [("dot", False), ("latent_rs", False), ("truncation", True)])
+def test_what_looks_at_one_score_is_refused_where_the_critic_gives_features(sampler, accepted):
+    alone = TEXT[TEXT.index("sampling: [") : TEXT.index("latent_rs_released]") + len("latent_rs_released]")]
+    edits = ((alone, f"sampling: [{sampler}]"), ("objective: kl\n", "objective: mmd_gaussian\n"))
+    if accepted:
+        assert read(*edits).sampling_of("kl.stabilised") == [sampler]
+        return
+    with pytest.raises(ParameterError, match=f"{sampler} needs a critic with one score, and that of mmd_gaussian"):
+        read(*edits)
+
+
 def test_a_study_without_the_chapter_cannot_name_samplers():
     text = Path("params/smoke.yaml").read_text("utf-8")
     Path("params.yaml").write_text(edited(text, ("{objective: bce}", "{objective: bce, sampling: [drs]}")), "utf-8")

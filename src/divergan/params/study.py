@@ -40,9 +40,13 @@ class OfVariant(Strict):
         samplers, trained_by = info.context
         if names and not samplers:
             raise ValueError("there is no chapter `reweighting`, whose samplers it could name")
+        own = objective(trained_by)
         for name in names:
-            if "ratio" in samplers[known(name, samplers)].needs and objective(trained_by).log_ratio is None:
+            needs = samplers[known(name, samplers)].needs
+            if "ratio" in needs and own.log_ratio is None:
                 raise ValueError(f"{name} needs log p/q, and the critic of {trained_by} identifies no ratio")
+            if needs & {"score", "weights"} and own.outputs > 1:
+                raise ValueError(f"{name} needs a critic with one score, and that of {trained_by} gives features")
         return names
 
 
