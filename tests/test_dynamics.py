@@ -198,7 +198,7 @@ def test_every_combination_has_a_row_and_paths():
     ("changes", "told"),
     [
         ({"objectives": ["mmd_energy"]}, "a score that a player can follow"),
-        ({"objectives": ["bec"]}, "no objective 'bec'"),
+        ({"objectives": ["bec"]}, "did you mean 'bce'"),
         ({"regularisers": ["r3"]}, "there is no 'r3'"),
         ({"rules": ["sideways"]}, "known are simultaneous"),
     ],

@@ -194,7 +194,7 @@ def test_a_fault_in_the_experiment_is_seen():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"objectives": ["kl", "nothing"]}, "no objective 'nothing'"),
+        ({"objectives": ["kl", "nothing"]}, "there is no 'nothing'"),
         ({"objectives": ["hinge"]}, "an f-divergence whose critic identifies p/q"),
         ({"generator_losses": ["best"]}, "expected some of alternative, bound"),
         ({"seeds": [1, 1]}, "stands there twice"),

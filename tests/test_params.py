@@ -73,6 +73,12 @@ WRONG = {
         "variants.bce.objective = 'misclassification'",
         "a count has no gradient",
     ),
+    "a family without its number": (
+        "{objective: bce}",
+        "{objective: alpha(α)}",
+        "variants.bce.objective = 'alpha(α)'",
+        "a number in the brackets",
+    ),
     "a number that a family does not accept": (
         "{objective: bce}",
         "{objective: alpha(1)}",

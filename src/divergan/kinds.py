@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, create_model, model_serializer
 
-from divergan.strict import Strict
+from divergan.objectives import FAMILIES, OBJECTIVES, Objective, objective
+from divergan.strict import Strict, known
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]  # safe in a path, a URL and a shell
 Positive = Annotated[int, Field(ge=1)]
@@ -40,6 +41,16 @@ def named_settings(title: str, registry: Mapping[str, Any]) -> Any:
     """A NamedSettings of the registry's names, each with its entry's `settings`."""
     fields: dict[str, Any] = {name: (entry.settings | None, None) for name, entry in registry.items()}
     return create_model(title, __base__=NamedSettings, **fields)
+
+
+def named_objective(name: str) -> Objective:
+    """The objective of a name that a person wrote; ValueError with the names there are, the nearest first."""
+    try:
+        return objective(name)
+    except KeyError:
+        families = [f"{family.name}({family.parameter})" for family in FAMILIES.values()]
+    known(name, [*OBJECTIVES, *families])
+    raise ValueError(f"{name}: expected a number in the brackets")
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, field_validator
 
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows, file_name
-from divergan.kinds import Positive, Seeds
+from divergan.kinds import Positive, Seeds, named_objective
 from divergan.lazy import lazy
 from divergan.objectives import Objective, objective
 from divergan.randomness import derived_seed, generator
@@ -46,10 +46,7 @@ class Bounds(Strict):
     @classmethod
     def _identify_a_ratio(cls, names: list[str]) -> list[str]:
         for name in names:
-            try:
-                chosen = objective(name)
-            except KeyError:
-                raise ValueError(f"there is no objective {name!r}: `divergan objectives` lists them") from None
+            chosen = named_objective(name)
             if chosen.log_ratio is None or chosen.f is None:
                 raise ValueError(f"{name}: expected an objective whose critic identifies p/q")
         return names

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, field_validator
 
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows, file_name
-from divergan.kinds import Positive
+from divergan.kinds import Positive, named_objective
 from divergan.lazy import lazy
 from divergan.objectives import KernelDistance, Objective, objective
 from divergan.strict import Strict, known
@@ -51,10 +51,7 @@ class Dynamics(Strict):
     @classmethod
     def _give_scores(cls, names: list[str]) -> list[str]:
         for name in names:
-            try:
-                chosen = objective(name)
-            except KeyError:
-                raise ValueError(f"there is no objective {name!r}: `divergan objectives` lists them") from None
+            chosen = named_objective(name)
             if chosen.untrainable or isinstance(chosen, KernelDistance):
                 raise ValueError(f"{name}: expected an objective with a score that a player can follow")
         return names

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, field_validator
 
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows, file_name
-from divergan.kinds import Positive, Seeds
+from divergan.kinds import Positive, Seeds, named_objective
 from divergan.lazy import lazy
 from divergan.objectives import GENERATOR_LOSSES, FDivergence, Objective, objective
 from divergan.objectives.definitions import evaluated
@@ -53,10 +53,7 @@ class Gaussian(Strict):
     @classmethod
     def _have_an_exact_optimum(cls, names: list[str]) -> list[str]:
         for name in names:
-            try:
-                chosen = objective(name)
-            except KeyError:
-                raise ValueError(f"there is no objective {name!r}: `divergan objectives` lists them") from None
+            chosen = named_objective(name)
             if not isinstance(chosen, FDivergence) or chosen.log_ratio is None:
                 raise ValueError(f"{name}: expected an f-divergence whose critic identifies p/q")
         return names

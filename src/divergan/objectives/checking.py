@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from divergan.errors import DivergaNError
-from divergan.objectives import FAMILIES, OBJECTIVES, Family, Objective, objective
+from divergan.kinds import named_objective
+from divergan.objectives import FAMILIES, OBJECTIVES, Family, Objective
 from divergan.objectives.definitions import applying, explained
-from divergan.strict import known
 
 
 def print_checks(names: Iterable[str]) -> bool:
@@ -45,20 +45,10 @@ def asked(names: Iterable[str]) -> Iterator[Objective]:
         elif name in FAMILIES:
             yield from members(FAMILIES[name])
         else:
-            yield named(name)
-
-
-def named(name: str) -> Objective:
-    try:
-        return objective(name)
-    except KeyError:
-        try:
-            known(name, [*OBJECTIVES, *FAMILIES])
-        except ValueError as error:
-            raise DivergaNError(f"{error}, or a Python file that declares some") from None
-        raise
-    except ValueError as error:
-        raise DivergaNError(str(error)) from None
+            try:
+                yield named_objective(name)
+            except ValueError as error:
+                raise DivergaNError(f"{error}; or name a Python file that declares some") from None
 
 
 def members(family: Family) -> Iterator[Objective]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from divergan.data import TRAINING_ARMS
-from divergan.kinds import Positive, named_settings
+from divergan.kinds import Positive, named_objective, named_settings
 from divergan.networks import CRITICS, GENERATORS
-from divergan.objectives import FAMILIES, OBJECTIVES, KernelDistance, objective
+from divergan.objectives import KernelDistance, objective
 from divergan.regularisers import REGULARISERS, Regulariser
 from divergan.strict import Strict, known, misfit
 
@@ -63,12 +63,7 @@ class Training(Strict):
     @field_validator("objective")
     @classmethod
     def _exists(cls, name: str) -> str:
-        try:
-            chosen = objective(name)
-        except KeyError:
-            families = [f"{family.name}({family.parameter})" for family in FAMILIES.values()]
-            known(name, [*OBJECTIVES, *families])
-            raise
+        chosen = named_objective(name)
         if chosen.untrainable:
             raise ValueError(f"nothing can be trained with {name}: {chosen.untrainable}")
         return chosen.name  # so that alpha(0.5) and alpha(.50) are one
