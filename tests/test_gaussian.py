@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, log, sqrt
+from math import log, sqrt
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from divergan.chapters.gaussian import (
     MEANS,
     SHARES,
     VARIANCES,
-    Critics,
     Gaussian,
     compute,
     drawn,
@@ -115,16 +114,6 @@ def test_what_is_drawn_is_the_mixture_and_each_seed_has_its_own():
     assert torch.equal(alone[0], x[1])
 
 
-def test_critics_of_several_seeds_are_those_of_each_alone():
-    both, x = Critics([0, 7], 8), torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(both(x)[1], Critics([7], 8)(x[1:])[0])
-    linears = [torch.nn.Linear(*w.shape[1:]) for w in both.weights]
-    for linear, w, b in zip(linears, both.weights, both.biases, strict=True):
-        linear.weight.data, linear.bias.data = w[0].detach().T.contiguous(), b[0, 0].detach()
-    by_hand = torch.nn.Sequential(linears[0], torch.nn.Tanh(), linears[1], torch.nn.Tanh(), linears[2])
-    torch.testing.assert_close(both(x)[0], by_hand(x[0][:, None])[:, 0])
-
-
 @pytest.fixture(scope="module")
 def rows() -> list[dict]:
     made = parts(Gaussian(**SETTINGS))
@@ -209,4 +198,3 @@ def test_names_of_parts_are_names_of_files():
     keys = [part.key for part in parts(Gaussian(**SETTINGS | {"objectives": ["alpha(-0.5)", "kl"]}))]
     assert keys == ["alpha_minus0p5.bound", "alpha_minus0p5.alternative", "kl.bound", "kl.alternative"]
     assert CHAPTERS["gaussian"].settings is Gaussian
-    assert exp(0) == 1

@@ -6,17 +6,18 @@ of two normals on a line, whatever d is. A critic alone is trained, on a fixed n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isfinite, log, nan, pi
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, field_validator
 
+from divergan.chapters.critics import Critics
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows, file_name
 from divergan.kinds import Positive, Seeds, named_objective
 from divergan.lazy import lazy
 from divergan.objectives import Objective, objective
-from divergan.randomness import derived_seed, generator
+from divergan.randomness import generator
 from divergan.strict import Strict
 
 if TYPE_CHECKING:
@@ -101,43 +102,21 @@ def trained(
 ) -> Iterator[tuple[int, list[dict[str, float]]]]:
     """(step, what is found of each seed) at every look; each seed has its own critic and points."""
     seeds, d, batch = settings["seeds"], settings["dimension"], settings["batch"]
-    weights = critics(seeds, d, hidden)
-    optimiser = torch.optim.Adam(weights, lr=settings["learning_rate"])
+    critics = Critics(seeds, "bounds critic", d, hidden, torch.relu)
+    optimiser = torch.optim.Adam(critics.parameters, lr=settings["learning_rate"])
     rngs = [generator(seed, "bounds", d, points) for seed in seeds]
     kept = None if points == 0 else drawn(rngs, points, settings)
     fresh = drawn([generator(seed, "bounds judged", d) for seed in seeds], JUDGED, settings)
     looks = {round(settings["steps"] * k / settings["looks"]) for k in range(1, settings["looks"] + 1)}
     for step in range(1, settings["steps"] + 1):
         x = drawn(rngs, batch, settings) if kept is None else picked(rngs, kept, batch)
-        v_real, v_fake = scores(weights, x).split(batch, dim=1)
+        v_real, v_fake = critics(x).split(batch, dim=1)
         optimiser.zero_grad(set_to_none=True)
         (len(seeds) * own.critic_loss(v_real, v_fake)).backward()
         optimiser.step()
         if step in looks:
             with torch.no_grad():
-                yield step, judged(own, weights, fresh, kept, settings)
-
-
-def critics(seeds: list[int], inputs: int, hidden: int) -> list[torch.Tensor]:
-    """Weights and biases of inputs-h-h-1, stacked over seeds: (S, in, out) and (S, 1, out) in turn."""
-    layers = []
-    for seed in seeds:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived_seed(seed, "bounds critic"))
-            layers.append([torch.nn.Linear(a, b) for a, b in ((inputs, hidden), (hidden, hidden), (hidden, 1))])
-    return [
-        torch.stack([part(own[i]) for own in layers]).requires_grad_()
-        for i in range(3)
-        for part in (lambda layer: layer.weight.detach().T, lambda layer: layer.bias.detach()[None])
-    ]
-
-
-def scores(weights: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    """Scores (S, N) of points (S, N, d); ReLU between the layers."""
-    h = x
-    for i in (0, 2):
-        h = torch.baddbmm(weights[i + 1], h, weights[i]).relu()
-    return torch.baddbmm(weights[5], h, weights[4])[..., 0]
+                yield step, judged(own, critics, fresh, kept, settings)
 
 
 def drawn(rngs: list[torch.Generator], count: int, settings: dict[str, Any]) -> torch.Tensor:
@@ -159,19 +138,19 @@ def picked(rngs: list[torch.Generator], kept: torch.Tensor, batch: int) -> torch
 
 def judged(
     own: Objective,
-    weights: list[torch.Tensor],
+    scores: Callable[[torch.Tensor], torch.Tensor],
     fresh: torch.Tensor,
     kept: torch.Tensor | None,
     settings: dict[str, Any],
 ) -> list[dict[str, float]]:
     """Of each seed: the bound on fresh points and on those it was trained on, the error of its log ratio."""
-    v = scores(weights, fresh)
+    v = scores(fresh)
     m = settings["distance"]
     exact = m**2 / 2 - m * fresh.sum(2) / settings["dimension"] ** 0.5
     assert own.log_ratio is not None
     learned = own.log_ratio(v).nan_to_num(neginf=-CLIPPED).clamp(-CLIPPED, CLIPPED)
     errors = (learned - exact).square().mean(1).sqrt()
-    own_points = None if kept is None else scores(weights, kept)
+    own_points = None if kept is None else scores(kept)
     return [
         {
             "bound": float(own.divergence(*v[i].chunk(2))),

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
+from divergan.chapters.critics import Critics
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows, file_name
 from divergan.kinds import Positive, Seeds, named_objective
 from divergan.lazy import lazy
 from divergan.objectives import GENERATOR_LOSSES, FDivergence, Objective, objective
 from divergan.objectives.definitions import evaluated
-from divergan.randomness import derived_seed, generator
+from divergan.randomness import generator
 from divergan.strict import Strict
 
 if TYPE_CHECKING:
@@ -148,29 +149,6 @@ def printed(formula: str) -> Callable[[torch.Tensor], torch.Tensor]:
 # --- learned
 
 
-class Critics:
-    """A critic a seed, 1-h-h-1 with tanh, as one batched computation: scores (S, N) of points (S, N)."""
-
-    def __init__(self, seeds: list[int], hidden: int):
-        layers = []
-        for seed in seeds:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derived_seed(seed, "gaussian critic"))
-                layers.append([torch.nn.Linear(a, b) for a, b in ((1, hidden), (hidden, hidden), (hidden, 1))])
-        self.weights = [torch.stack([own[i].weight.detach().T for own in layers]).requires_grad_() for i in range(3)]
-        self.biases = [torch.stack([own[i].bias.detach()[None] for own in layers]).requires_grad_() for i in range(3)]
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        h = x[..., None]
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            h = torch.baddbmm(bias, h, weight).tanh()
-        return torch.baddbmm(self.biases[-1], h, self.weights[-1])[..., 0]
-
-    @property
-    def parameters(self) -> list[torch.Tensor]:
-        return [*self.weights, *self.biases]
-
-
 def train(own: Objective, settings: dict[str, Any], progress: Progress) -> list[tuple[float, float, float]]:
     """(μ, σ, bound) of each seed: alternating steps of Adam, whose rates fall to 0 in a line over the second half.
 
@@ -178,12 +156,12 @@ def train(own: Objective, settings: dict[str, Any], progress: Progress) -> list[
     bound is taken on fresh points after further steps of the critic alone.
     """
     seeds, batch = settings["seeds"], settings["batch"]
-    critics = Critics(seeds, settings["hidden"])
+    networks = Critics(seeds, "gaussian critic", 1, settings["hidden"], torch.tanh)
     place = torch.zeros(2, len(seeds), 1, requires_grad=True)  # μ and log σ
     players = [
         torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999))
         for parameters, rate in (
-            (critics.parameters, settings["critic_learning_rate"]),
+            (networks.parameters, settings["critic_learning_rate"]),
             ([place], settings["learning_rate"]),
         )
     ]
@@ -193,6 +171,9 @@ def train(own: Objective, settings: dict[str, Any], progress: Progress) -> list[
     ]
     numbers = drawn(seeds, batch)
     loss = own.generator_loss(settings["generator_loss"])
+
+    def critics(x: torch.Tensor) -> torch.Tensor:
+        return networks(x[..., None])
 
     def generated(z: torch.Tensor) -> torch.Tensor:
         return place[0] + place[1].exp() * z
