@@ -91,8 +91,8 @@ def test_a_maxout_unit_is_the_largest_of_five_linear_functions():
     critic = CRITICS["maxout"].build((1, 1, 2), [3], CriticForm())
     first, last = (m for m in critic if isinstance(m, torch.nn.Linear))
     x = torch.randn(7, 1, 1, 2)
-    pieces = first(x.flatten(1)).view(7, 3, 5)
-    torch.testing.assert_close(critic(x), last(pieces.amax(2))[:, 0])
+    pieces = first(x.flatten(1)).view(7, 5, 3)
+    torch.testing.assert_close(critic(x), last(pieces.amax(1))[:, 0])
 
 
 def test_a_run_is_the_same_again_and_another_seed_is_another():

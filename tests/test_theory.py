@@ -11,6 +11,7 @@ import pytest
 
 from divergan import jobs, params, publishing, store
 from divergan.errors import DivergaNError
+from divergan.fingerprint import reached
 from divergan.params import ParameterError
 from divergan.plan import Plan
 from synthetic_report import words
@@ -156,6 +157,19 @@ def test_an_added_seed_or_objective_computes_what_it_adds(made, tmp_path, monkey
         )
         == 2 + 3
     )
+
+
+def test_a_part_rests_on_what_computes_its_rows_and_on_no_table_or_estimate():
+    from divergan.chapters import CHAPTERS
+
+    plan = Plan(ROOT / "params/theory.yaml")
+    for name, chapter in CHAPTERS.items():
+        module = chapter.compute.__module__
+        part = next(step for step in plan.of("chapter") if step.settings["chapter"] == name)
+        rests = reached(part.declarations)
+        assert (module, "compute") in rests
+        assert not {(module, "tables"), (module, "seconds"), (module, name.upper())} & rests
+        assert (module, "tables") in reached(plan.of("compare")[0].declarations)
 
 
 def test_a_part_made_again_has_the_same_rows(made, tmp_path, monkeypatch):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from divergan.lazy import lazy
 from divergan.networks.declaration import Critic, CriticForm, Generator, Shape
@@ -38,13 +39,22 @@ def maxout_critic(shape: Shape, hidden: Sequence[int], form: CriticForm) -> torc
     sizes = (prod(shape), *hidden)
 
     def largest(units: int) -> list[torch.nn.Module]:
-        # The pieces of a unit lie in a row of their own, over which the pool of one dimension takes the largest.
-        pool = [nn.Unflatten(1, (units, PIECES)), nn.MaxPool1d(PIECES), nn.Flatten()]
-        return [*pool, dropout(form.dropout)] if form.dropout else pool
+        largest_piece = [nn.Unflatten(1, (PIECES, units)), _module()()]
+        return [*largest_piece, dropout(form.dropout)] if form.dropout else largest_piece
 
     layers = [layer for a, b in pairwise(sizes) for layer in (normed(nn.Linear(a, PIECES * b)), *largest(b))]
     last = normed(nn.Linear(sizes[-1], form.outputs))
     return nn.Sequential(nn.Flatten(), *layers, last, *([nn.Flatten(0)] if form.outputs == 1 else []))
+
+
+@cache
+def _module() -> type[Any]:  # in a function, for a class of torch's would load torch with this file
+    class LargestPiece(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            """(N, units) of (N, pieces, units); twice as fast on a CPU as a pool of torch's over pieces in a row."""
+            return x.amax(dim=1)
+
+    return LargestPiece
 
 
 LINEAR_GENERATOR = Generator(

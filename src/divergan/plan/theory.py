@@ -18,7 +18,7 @@ def theory_steps(study: params.Theory) -> list[Step]:
             key=f"{name}.{part.key}",
             settings={"chapter": name, "part": part.settings, "steps": part.steps, "threads": study.threads},
             declarations=(
-                place_of(CHAPTERS[name], "chapters"),
+                place_of(CHAPTERS[name].compute, "chapters"),
                 *map(declared_objective, part.objectives),
                 *(place_of(*used) for used in part.uses),
             ),
@@ -26,7 +26,8 @@ def theory_steps(study: params.Theory) -> list[Step]:
         for name, settings in chapters.items()
         for part in CHAPTERS[name].parts(settings)
     ]
-    used = tuple(dict.fromkeys(root for step in made for root in step.declarations))
+    tabulated = (place_of(CHAPTERS[name].tables, "chapters") for name in chapters)
+    used = tuple(dict.fromkeys([*tabulated, *(root for step in made for root in step.declarations)]))
 
     def last(verb: str, key: str, settings: dict, *inputs: Step) -> Step:
         return Step(study=study.study, verb=verb, key=key, settings=settings, inputs=inputs, declarations=used)
