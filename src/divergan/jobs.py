@@ -57,13 +57,12 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
     return f"{folder} made"
 
 
-def take_over(root: Path, steps: Sequence[Step]) -> int:
-    """Bring finished runs into MLflow; says how many were new to it. Without MLflow a warning is all that happens."""
+def take_over(root: Path, steps: Sequence[Step]) -> None:
+    """Bring finished runs into MLflow. Without MLflow a warning is all that happens."""
     try:
-        return recorded(root, steps)
+        recorded(root, steps)
     except DivergaNError as error:
         tracking.warn(error)
-        return 0
 
 
 def recorded(root: Path, steps: Sequence[Step]) -> int:

@@ -84,7 +84,7 @@ class Published:
     reverse_kl_error: float | None
 
 
-PUBLISHED_STEPS = 400_000
+PUBLISHED_STEPS, PUBLISHED_RUNS = 400_000, 10
 PUBLISHED = (
     Published(
         mixture="ring", label="GAN", source="lin2018pacgan, Table 1",

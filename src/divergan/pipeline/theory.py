@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from divergan.chapters import CHAPTERS
@@ -27,11 +28,7 @@ def chapter(job: Job) -> dict[str, Any]:
     with shown(job.step.key, settings["steps"], "steps") as bar:
         rows = CHAPTERS[settings["chapter"]].compute(settings["part"], bar)
     write_json(job.out / ROWS, [finite(row) for row in rows])
-    return {"rows": len(rows), "outcomes": {o: sum(r["outcome"] == o for r in rows) for o in outcomes(rows)}}
-
-
-def outcomes(rows: list[dict[str, Any]]) -> list[str]:
-    return sorted({row["outcome"] for row in rows})
+    return {"rows": len(rows), "outcomes": dict(sorted(Counter(row["outcome"] for row in rows).items()))}
 
 
 def theory_tables(job: Job) -> dict[str, Any]:

@@ -9,6 +9,10 @@ from math import floor, isfinite, log10
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+Tables = Mapping[str, pd.DataFrame]  # by name
+
 BIBLIOGRAPHY = Path(__file__).with_name("references.bib")
 
 
@@ -32,6 +36,12 @@ def cell(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A mean with its interval, which has the decimals of the mean."""
     mean = row["mean"]
     return {"mean": text(mean), "low": text(row["low"], mean), "high": text(row["high"], mean), "n": int(row["n"])}
+
+
+def ranged(row: Mapping[Any, Any], name: str) -> dict[str, str]:
+    """A mean with its interval, which has the decimals of the mean."""
+    low, high = (text(row[f"{name}_{end}"], row[name]) for end in ("low", "high"))
+    return {"mean": text(row[name]), "low": NONE if low == high else low, "high": NONE if low == high else high}
 
 
 def source(declared: str) -> dict[str, str | None]:
