@@ -112,8 +112,8 @@ WRONG = {
     ),
     "generator": (
         "name: mlp_batchnorm",
-        "name: dcgan",
-        "training.generator.name = 'dcgan'",
+        "name: resnet",
+        "training.generator.name = 'resnet'",
         "known are mlp, mlp_batchnorm",
     ),
     "critic": ("critic: {name: mlp,", "critic: {name: resnet,", "training.critic.name = 'resnet'", "known are mlp"),

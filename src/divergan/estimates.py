@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
-
 from divergan import flops
 from divergan.chapters import CHAPTERS
 from divergan.params import Training, Weights
@@ -36,9 +34,10 @@ def training_flops(step: Step) -> float:
     """Floating-point operations of a training, or of a re-weighting."""
     run = step.input("train") if step.inputs_of("train") else step  # the run that is re-weighted, or trained on
     training = Training.model_validate(run.settings["training"])
-    pixels = prod(run.input("data").settings["declared"]["shape"])
+    channels, height, width = run.input("data").settings["declared"]["shape"]
+    shape = channels, height, width
     if step.verb == "reweight":
         weights = Weights.model_validate(step.settings["weights"])
-        return weights.steps * flops.reweighting_step(weights, training, pixels)
+        return weights.steps * flops.reweighting_step(weights, training, shape)
     before = training.steps if run is not step else 0
-    return (step.settings["training"]["steps"] - before) * flops.training_step(training, pixels)
+    return (step.settings["training"]["steps"] - before) * flops.training_step(training, shape)

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, model_validator
 
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows
-from divergan.flops import matrix_weights
+from divergan.flops import training_step
 from divergan.kinds import Name, Seeds, merged
 from divergan.lazy import lazy
 from divergan.networks import CRITICS, GENERATORS
-from divergan.networks.planar import PIECES
 from divergan.objectives import objective
 from divergan.randomness import generator
 from divergan.strict import Strict, known, misfit
@@ -189,11 +188,7 @@ def compute(settings: dict[str, Any], progress: Progress) -> Rows:
 def seconds(settings: dict[str, Any]) -> float:
     """Calls into torch, a millisecond a network and step, and the arithmetic at 60 GFLOP/s; penalties aside."""
     training = trained(settings["training"])
-    pieces = PIECES if training.critic.name == "maxout" else 1
-    g = matrix_weights([training.latent, *training.generator.hidden, 2])
-    d = pieces * matrix_weights([2, *training.critic.hidden, 1])
-    operations = 2 * training.batch * (training.n_critic * (6 * d + g) + 3 * g + 2 * d)
-    return training.steps * (1e-3 * (1 + training.n_critic) + operations / 60e9)
+    return training.steps * (1e-3 * (1 + training.n_critic) + training_step(training, SHAPE) / 60e9)
 
 
 def sampled(

@@ -7,6 +7,7 @@ from params.yaml.
 
 from __future__ import annotations
 
+from divergan.networks.dcgan import DCGAN_CRITIC, DCGAN_GENERATOR
 from divergan.networks.declaration import Critic, CriticForm, Generator
 from divergan.networks.dropout import own_randomness
 from divergan.networks.mlp import IDENTITY_CRITIC, MLP_BATCHNORM_GENERATOR, MLP_CRITIC, MLP_GENERATOR
@@ -14,5 +15,7 @@ from divergan.networks.planar import LINEAR_GENERATOR, MAXOUT_CRITIC
 
 __all__ = ["CRITICS", "GENERATORS", "Critic", "CriticForm", "Generator", "own_randomness"]
 
-GENERATORS: dict[str, Generator] = {g.name: g for g in (MLP_GENERATOR, MLP_BATCHNORM_GENERATOR, LINEAR_GENERATOR)}
-CRITICS: dict[str, Critic] = {c.name: c for c in (MLP_CRITIC, MAXOUT_CRITIC, IDENTITY_CRITIC)}
+GENERATORS: dict[str, Generator] = {
+    g.name: g for g in (MLP_GENERATOR, MLP_BATCHNORM_GENERATOR, DCGAN_GENERATOR, LINEAR_GENERATOR)
+}
+CRITICS: dict[str, Critic] = {c.name: c for c in (MLP_CRITIC, DCGAN_CRITIC, MAXOUT_CRITIC, IDENTITY_CRITIC)}

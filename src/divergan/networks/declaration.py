@@ -12,12 +12,19 @@ if TYPE_CHECKING:
 Shape = tuple[int, int, int]  # C, H, W
 
 
+def any_fits(hidden: Sequence[int], shape: Shape) -> str | None:
+    """No reason to refuse."""
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Generator:
     name: str  # key in params.yaml
     label: str  # as the report prints it
     source: str  # BibTeX key, then the place in it
     build: Callable[[int, Sequence[int], Shape], torch.nn.Module]  # (latent size, hidden sizes, image shape)
+    products: Callable[[int, Sequence[int], Shape], int]  # multiplications of its matrix products, an image
+    refusal: Callable[[Sequence[int], Shape], str | None] = any_fits  # why these sizes cannot make such images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +42,5 @@ class Critic:
     label: str
     source: str
     build: Callable[[Shape, Sequence[int], CriticForm], torch.nn.Module]  # (image shape, hidden sizes, form)
+    products: Callable[[Shape, Sequence[int]], int]
+    refusal: Callable[[Sequence[int], Shape], str | None] = any_fits

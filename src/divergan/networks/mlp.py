@@ -59,12 +59,48 @@ def identity_critic(shape: Shape, hidden: Sequence[int], form: CriticForm) -> to
     return torch.nn.Flatten()
 
 
-MLP_GENERATOR = Generator(name="mlp", label="MLP", source="benatti2024fdivergences, released code", build=mlp_generator)
+def generator_products(latent: int, hidden: Sequence[int], shape: Shape) -> int:
+    return matrix_weights(latent, *hidden, prod(shape))
+
+
+def critic_products(shape: Shape, hidden: Sequence[int]) -> int:
+    return matrix_weights(prod(shape), *hidden, 1)
+
+
+def no_products(shape: Shape, hidden: Sequence[int]) -> int:
+    return 0
+
+
+def matrix_weights(*sizes: int) -> int:
+    """Of a chain of fully connected layers."""
+    return sum(a * b for a, b in pairwise(sizes))
+
+
+MLP_GENERATOR = Generator(
+    name="mlp",
+    label="MLP",
+    source="benatti2024fdivergences, released code",
+    build=mlp_generator,
+    products=generator_products,
+)
 MLP_BATCHNORM_GENERATOR = Generator(
     name="mlp_batchnorm",
     label="MLP with batch normalisation",
     source="radford2016dcgan, section 3",
     build=mlp_batchnorm_generator,
+    products=generator_products,
 )
-IDENTITY_CRITIC = Critic(name="identity", label="none, pixels", source="li2015moment, section 3", build=identity_critic)
-MLP_CRITIC = Critic(name="mlp", label="MLP", source="benatti2024fdivergences, released code", build=mlp_critic)
+IDENTITY_CRITIC = Critic(
+    name="identity",
+    label="none, pixels",
+    source="li2015moment, section 3",
+    build=identity_critic,
+    products=no_products,
+)
+MLP_CRITIC = Critic(
+    name="mlp",
+    label="MLP",
+    source="benatti2024fdivergences, released code",
+    build=mlp_critic,
+    products=critic_products,
+)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from divergan.lazy import lazy
 from divergan.networks.declaration import Critic, CriticForm, Generator, Shape
 from divergan.networks.dropout import dropout
+from divergan.networks.mlp import critic_products, generator_products
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +48,11 @@ def maxout_critic(shape: Shape, hidden: Sequence[int], form: CriticForm) -> torc
     return nn.Sequential(nn.Flatten(), *layers, last, *([nn.Flatten(0)] if form.outputs == 1 else []))
 
 
+def maxout_products(shape: Shape, hidden: Sequence[int]) -> int:
+    """Every layer but the last has PIECES times the weights of its sizes."""
+    return PIECES * critic_products(shape, hidden) - (PIECES - 1) * hidden[-1]
+
+
 @cache
 def _module() -> type[Any]:  # in a function, for a class of torch's would load torch with this file
     class LargestPiece(torch.nn.Module):
@@ -62,5 +68,12 @@ LINEAR_GENERATOR = Generator(
     label="MLP with batch normalisation, unbounded",
     source="lin2018pacgan, appendix A",
     build=linear_generator,
+    products=generator_products,
 )
-MAXOUT_CRITIC = Critic(name="maxout", label="Maxout MLP", source="lin2018pacgan, appendix A", build=maxout_critic)
+MAXOUT_CRITIC = Critic(
+    name="maxout",
+    label="Maxout MLP",
+    source="lin2018pacgan, appendix A",
+    build=maxout_critic,
+    products=maxout_products,
+)

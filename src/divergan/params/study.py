@@ -12,6 +12,7 @@ from divergan.data import DATASETS, TRAINING_ARMS, data_set
 from divergan.data.sets import own_names
 from divergan.features import FEATURE_SETS
 from divergan.kinds import Name, Positive, Seed, Seeds, merged
+from divergan.networks import CRITICS, GENERATORS
 from divergan.objectives import objective
 from divergan.params.sampling import Entry, Reweighting, Weights
 from divergan.params.theory import Theory
@@ -146,6 +147,11 @@ class Study(Strict):
             raise misfit(f"{training.images} is more than data.splits.gan = {self.data.splits.gan}", "images")
         if training.batch > (images := self.training_images(training)):
             raise misfit(f"{training.batch} is more than the {images} images that it is drawn from", "batch")
+        shape, g, d = data_set(self.data.name).shape, training.generator, training.critic
+        if reason := GENERATORS[g.name].refusal(g.hidden, shape):
+            raise misfit(reason, "generator", "hidden")
+        if reason := CRITICS[d.name].refusal(d.hidden, shape):
+            raise misfit(reason, "critic", "hidden")
         if training.checkpoint_samples > self.samples:
             text = f"{training.checkpoint_samples} is more than evaluation.samples = {self.samples}"
             raise misfit(f"{text}: metrics compare equal numbers of images", "checkpoint_samples")

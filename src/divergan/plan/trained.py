@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +110,9 @@ class TrainedPlan:
     def _train_on(self, run: Step, chapter: params.Reweighting, name: str) -> Step:
         """The run, trained on for the arithmetic that these weights take."""
         training = params.Training.model_validate(run.settings["training"])
-        pixels = prod(self._data.settings["declared"]["shape"])
-        steps = training.steps + flops.equal_steps(chapter.weights_of(name), training, pixels)
+        steps = training.steps + flops.equal_steps(
+            chapter.weights_of(name), training, data_set(self.study.data.name).shape
+        )
         settings = run.settings | {"training": run.settings["training"] | {"steps": steps, "checkpoints": 1}}
         return self._step("train", f"{run.key}.as_long_as.{name}", settings, (self._data, run), *run.declarations)
 
