@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from divergan.data import sets
+from divergan.data import RawData, sets
 
 ROOT = Path(__file__).parents[1]
 EMBEDDED_SIZES = {"gan": 2_500, "classifier": 1_000, "tuning": 500, "evaluation": 1_000}
@@ -45,3 +45,27 @@ def parts_of(arrays: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
     train, train_labels, test, test_labels = arrays
     pieces = [(train[:14], train_labels[:14]), (train[14:], train_labels[14:]), (test, test_labels)]
     return [(x.reshape(len(x), 784) / np.float32(256), y.astype(np.int64)) for x, y in pieces]
+
+
+def numbered(counts: list[int], test_counts: tuple[int, ...] = ()) -> RawData:
+    """Images whose first two bytes are their index; in the test set the third is 1."""
+
+    def images(n: int, mark: int) -> np.ndarray:
+        out = np.zeros((n, 1, 28, 28), np.uint8)
+        out[:, 0, 0, 0], out[:, 0, 0, 1], out[:, 0, 0, 2] = np.arange(n) % 256, np.arange(n) // 256, mark
+        return out
+
+    def labels(counts) -> np.ndarray:
+        return np.repeat(np.arange(len(counts), dtype=np.uint8), counts)
+
+    return RawData(
+        training_images=images(sum(counts), 0),
+        training_labels=labels(counts),
+        test_images=images(sum(test_counts), 1),
+        test_labels=labels(test_counts),
+    )
+
+
+def identities(images: np.ndarray) -> list[tuple[int, int]]:
+    low, high, mark = images[:, 0, 0, :3].astype(int).T
+    return list(zip(mark.tolist(), (low + 256 * high).tolist(), strict=True))

@@ -277,7 +277,7 @@ def test_sets_must_agree_on_the_number_of_images():
 def test_no_feature_set_is_unclassified():
     assert all(name == declared.name for name, declared in FEATURE_SETS.items())
     assert all(declared.label and declared.source and callable(declared.network) for declared in FEATURE_SETS.values())
-    known = {"features", "probabilities", "images", "classes"}
+    known = {"features", "probabilities", "images", "classes", "stacked classes"}
     assert all({"features", "images"} <= declared.provides <= known for declared in FEATURE_SETS.values())
 
 
@@ -327,3 +327,17 @@ def test_inception_takes_grey_bytes_and_gives_its_two_layers(monkeypatch):
     assert torch.allclose(network.head(pooled), logits, atol=1e-6)  # two orders of a float32 sum
     assert torch.allclose(seen.class_probabilities, logits.softmax(dim=1), rtol=1e-4)
     assert math.isclose(float(seen.class_probabilities.sum()), 1, rel_tol=1e-5)
+
+
+def test_stacked_digits_are_judged_channel_by_channel():
+    torch.manual_seed(0)
+    state = digits_classifier(1, 10).state_dict()
+    images = torch.randint(0, 256, (5, 3, 28, 28), dtype=torch.uint8)
+    seen = extract(FEATURE_SETS["stacked_digits"].network(state), images, batch=2)
+    single = [extract(digits_network(state), images[:, [channel]]) for channel in range(3)]
+    torch.testing.assert_close(seen.features, torch.cat([own.features for own in single], dim=1))
+    a, b, c = (own.class_probabilities for own in single)
+    product = torch.einsum("ni,nj,nk->nijk", a, b, c).flatten(1)
+    torch.testing.assert_close(seen.class_probabilities, product, rtol=1e-4, atol=1e-8)  # sums of logarithms, float32
+    digits = [predictions(own) for own in single]
+    assert torch.equal(predictions(seen), 100 * digits[0] + 10 * digits[1] + digits[2])

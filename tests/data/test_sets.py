@@ -17,7 +17,8 @@ def test_names_and_counts_agree_with_the_files():
     for name, declared in data.DATASETS.items():
         assert declared.name == name
         dims = [file.dims for file in declared.files]
-        n, m = declared.training_images, declared.test_images
+        base = data.DATASETS[declared.stacks or name]
+        n, m = base.training_images, base.test_images
         assert dims == ([(n, 28, 28), (n,), (m, 28, 28), (m,)] if m else [])
         assert bool(declared.packaged_sha256) != bool(declared.files)
 
@@ -67,7 +68,10 @@ def test_unknown_names_list_the_own_ones(own):
     (own.folder / "mnist.json").write_text("{}")  # a name of ours stays ours
     assert data.data_set("mnist") is data.DATASETS["mnist"]
     for unknown in ("ovn", "../own/own", ""):
-        with pytest.raises(data.DataError, match=r"embedded, mnist, fashion_mnist, kmnist, or your own mnist, own$"):
+        with pytest.raises(
+            data.DataError,
+            match=r"embedded, mnist, fashion_mnist, kmnist, stacked_embedded, stacked_mnist, or your own mnist, own$",
+        ):
             data.data_set(unknown)
 
 

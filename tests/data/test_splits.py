@@ -8,32 +8,7 @@ import torch
 
 from divergan import data
 from divergan.data import splits
-from made_data import EMBEDDED_SIZES
-
-
-def numbered(counts: list[int], test_counts: tuple[int, ...] = ()) -> data.RawData:
-    """Images whose first two bytes are their index; in the test set the third is 1."""
-
-    def images(n: int, mark: int) -> np.ndarray:
-        out = np.zeros((n, 1, 28, 28), np.uint8)
-        out[:, 0, 0, 0], out[:, 0, 0, 1], out[:, 0, 0, 2] = np.arange(n) % 256, np.arange(n) // 256, mark
-        return out
-
-    def labels(counts) -> np.ndarray:
-        return np.repeat(np.arange(len(counts), dtype=np.uint8), counts)
-
-    return data.RawData(
-        training_images=images(sum(counts), 0),
-        training_labels=labels(counts),
-        test_images=images(sum(test_counts), 1),
-        test_labels=labels(test_counts),
-    )
-
-
-def identities(images: np.ndarray) -> list[tuple[int, int]]:
-    low, high, mark = images[:, 0, 0, :3].astype(int).T
-    return list(zip(mark.tolist(), (low + 256 * high).tolist(), strict=True))
-
+from made_data import EMBEDDED_SIZES, identities, numbered
 
 CASES = {
     "embedded": ([500] * 10, (), EMBEDDED_SIZES),
@@ -84,10 +59,10 @@ def test_any_sizes_that_fit_are_served(seed):
         assert np.abs(np.bincount(labels[at], minlength=10) - share).max() < 2
 
 
-def test_largest_remainder_by_hand():
+def testlargest_remainder_by_hand():
     # Shares of 10 over 6:3:4 (13 in all) are 4.62, 2.31, 3.08: floors 4, 2, 3 and the one left to the .62.
-    assert splits._largest_remainder(np.array([6, 3, 4]), 10).tolist() == [5, 2, 3]
-    assert splits._largest_remainder(np.array([2, 2, 2]), 4).tolist() == [2, 1, 1]
+    assert splits.largest_remainder(np.array([6, 3, 4]), 10).tolist() == [5, 2, 3]
+    assert splits.largest_remainder(np.array([2, 2, 2]), 4).tolist() == [2, 1, 1]
 
 
 def test_splits_are_deterministic_and_follow_the_seed():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from divergan.features import FeatureSet
-from divergan.metrics.modes import class_divergence, class_histogram, modes_covered
+from divergan.metrics.modes import class_divergence, class_histogram, divergence_from_equal, modes_covered, modes_found
 
 
 def of_classes(labels, classes=10):
@@ -34,3 +34,22 @@ def test_divergence_by_hand():
     assert class_divergence(generated, reference) == pytest.approx(0.5 * math.log(2), abs=1e-12)
     assert class_divergence(reference, reference) == 0
     assert class_divergence(reference, generated) == math.inf
+
+
+def test_a_mode_is_found_by_one_image():
+    assert modes_found(class_histogram(of_classes([0] * 998 + [1, 7]))) == 3
+
+
+def test_divergence_from_equal_shares_by_hand():
+    assert divergence_from_equal(torch.tensor([0.5, 0.5, 0.0, 0.0]).double()) == pytest.approx(math.log(2), abs=1e-12)
+    assert divergence_from_equal(torch.full((1000,), 1e-3, dtype=torch.float64)) == pytest.approx(0, abs=1e-12)
+    only = torch.zeros(1000).double()
+    only[3] = 1
+    assert divergence_from_equal(only) == pytest.approx(math.log(1000), abs=1e-12)
+
+
+def test_finite_samples_of_equal_modes_lie_where_the_docstring_says():
+    """(K - 1) / 2N to first order; its spread over draws is about the root of K / 2 over N."""
+    drawn = torch.randint(1000, (26_000,), generator=torch.Generator().manual_seed(0))
+    found = divergence_from_equal(torch.bincount(drawn, minlength=1000).double() / len(drawn))
+    assert found == pytest.approx(999 / 52_000, abs=4 * 500**0.5 / 26_000)

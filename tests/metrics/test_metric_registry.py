@@ -81,7 +81,7 @@ def test_needs_what_it_declares(metric, good):
             return None
 
     sides = Pair(generated=good.generated, reference=good.reference, training=good.training)
-    needed = "probabilities" if metric.needs == "classes" else metric.needs
+    needed = "probabilities" if "classes" in metric.needs else metric.needs
     unchanged = {part for part in ("features", "probabilities", "images") if value(part) == metric.compute(good)}
     assert unchanged == {"features", "probabilities", "images"} - {needed}
 
@@ -132,7 +132,9 @@ def test_unknown_metric_is_refused(good):
 
 
 def test_inception_has_no_modes():
-    assert set(METRICS) - set(measurable(FEATURE_SETS["inception"].provides)) == {"modes_covered", "class_kl"}
+    modes = {"modes_covered", "class_kl"}, {"modes_found", "mode_kl"}
+    for name, absent in (("inception", modes[0] | modes[1]), ("digits", modes[1]), ("stacked_digits", modes[0])):
+        assert set(METRICS) - set(measurable(FEATURE_SETS[name].provides)) == absent
 
 
 def test_too_few_images_for_neighbours(good):

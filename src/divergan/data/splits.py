@@ -66,14 +66,14 @@ def split_indices(labels: np.ndarray, sizes: Mapping[str, int], rng: np.random.G
     taken = np.zeros_like(left)
     chosen = {}
     for name, size in sizes.items():
-        share = _largest_remainder(left, size)
+        share = largest_remainder(left, size)
         parts_of = [m[t : t + s] for m, t, s in zip(members, taken, share, strict=True)]
         chosen[name] = rng.permutation(np.concatenate(parts_of))
         taken, left = taken + share, left - share
     return chosen
 
 
-def _largest_remainder(counts: np.ndarray, size: int) -> np.ndarray:
+def largest_remainder(counts: np.ndarray, size: int) -> np.ndarray:
     """`size` spread over classes in proportion to `counts`: each the floor or the ceiling of its exact share."""
     # Whole numbers throughout: equal remainders must stay equal, or rounding would break ties.
     share, remainder = np.divmod(counts * size, counts.sum())

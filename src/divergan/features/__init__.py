@@ -14,6 +14,7 @@ from divergan.features.digits import (
     warp,
 )
 from divergan.features.inception import check_available, inception_network
+from divergan.features.stacked import stacked_digits_network
 from divergan.features.untrained import random_convolutions
 
 FEATURE_SETS: dict[str, FeatureExtractor] = {
@@ -23,6 +24,13 @@ FEATURE_SETS: dict[str, FeatureExtractor] = {
         source="divergan, features.digits_classifier",
         provides=frozenset({"features", "probabilities", "images", "classes"}),
         network=digits_network,
+    ),
+    "stacked_digits": FeatureExtractor(
+        name="stacked_digits",
+        label="digits classifier, channel by channel",
+        source="lin2018pacgan, stacked MNIST; divergan, features.stacked",
+        provides=frozenset({"features", "probabilities", "images", "stacked classes"}),
+        network=stacked_digits_network,
     ),
     "random_convolutions": FeatureExtractor(
         name="random_convolutions",
@@ -53,6 +61,7 @@ __all__ = [
     "inception_network",
     "predictions",
     "random_convolutions",
+    "stacked_digits_network",
     "to_unit_range",
     "train_classifier",
     "warp",

@@ -12,7 +12,7 @@ from divergan.metrics.frechet import FID
 from divergan.metrics.inception_score import INCEPTION_SCORE
 from divergan.metrics.kernel_distance import KID
 from divergan.metrics.memorisation import NEAREST_TRAINING_DISTANCE, copied_share, nearest_training_distances
-from divergan.metrics.modes import CLASS_KL, MODES_COVERED
+from divergan.metrics.modes import CLASS_KL, MODE_KL, MODES_COVERED, MODES_FOUND
 from divergan.metrics.neighbours import COVERAGE, DENSITY, PRECISION, RECALL
 from divergan.metrics.pair import Metric, Pair
 
@@ -26,6 +26,8 @@ METRICS: dict[str, Metric] = {
     "coverage": COVERAGE,
     "modes_covered": MODES_COVERED,
     "class_kl": CLASS_KL,
+    "modes_found": MODES_FOUND,
+    "mode_kl": MODE_KL,
     "nearest_training_distance": NEAREST_TRAINING_DISTANCE,
 }
 

@@ -40,6 +40,27 @@ def class_divergence(generated: torch.Tensor, reference: torch.Tensor) -> float:
     return float(logarithms.sum())
 
 
+def modes_found(shares: torch.Tensor) -> int:
+    """The number of classes with an image or more, of shares (K,): the published count on stacked digits."""
+    return int((shares > 0).sum())
+
+
+def divergence_from_equal(shares: torch.Tensor) -> float:
+    """KL(shares || equal shares) of a class histogram (K,), in nats: between 0 and log K.
+
+    Its value for N images drawn from equal shares is about (K - 1) / 2N and not 0: compare at equal N.
+    """
+    return class_divergence(shares, torch.full_like(shares, 1 / len(shares)))
+
+
+def _modes_found(pair: Pair) -> float:
+    return float(modes_found(class_histogram(pair.generated)))
+
+
+def _mode_kl(pair: Pair) -> float:
+    return divergence_from_equal(class_histogram(pair.generated))
+
+
 def _modes_covered(pair: Pair) -> float:
     return float(modes_covered(class_histogram(pair.generated)))
 
@@ -68,4 +89,26 @@ CLASS_KL = Metric(
     at_identity=0.0,
     needs="classes",
     compute=_class_kl,
+)
+
+MODES_FOUND = Metric(
+    name="modes_found",
+    label="Modes found",
+    unit="classes",
+    source="lin2018pacgan, stacked MNIST",
+    better="higher",
+    at_identity=None,
+    needs="stacked classes",
+    compute=_modes_found,
+)
+
+MODE_KL = Metric(
+    name="mode_kl",
+    label="KL to equal modes",
+    unit="nats",
+    source="lin2018pacgan, stacked MNIST",
+    better="lower",
+    at_identity=None,
+    needs="stacked classes",
+    compute=_mode_kl,
 )

@@ -64,5 +64,5 @@ class Metric:
     source: str  # BibTeX key, then the place in it
     better: Literal["lower", "higher"] | None  # None: read it beside its floor
     at_identity: float | None  # its value where generated and reference are the same images; None: it depends on them
-    needs: Literal["features", "probabilities", "images", "classes"]  # classes: probabilities of the data's own classes
+    needs: Literal["features", "probabilities", "images", "classes", "stacked classes"]  # classes: the data's own
     compute: Callable[[Pair], float]

@@ -134,6 +134,9 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Study:
+        judged_by = {self.features.name, *(other.name for other in self.features.others)}
+        if "stacked_digits" in judged_by and data_set(self.data.name).stacks is None:
+            raise misfit(f"stacked_digits judges digits in channels, and {self.data.name} has none", "features")
         splits, reference = self.data.splits.model_dump(), self.evaluation.reference
         for split in (reference, "gan"):
             if self.samples > splits[split]:

@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from divergan import checkpoints
-from divergan.data import fetch, load_splits, raw_images, save_splits, split, training_images
+from divergan.data import (
+    data_set,
+    fetch,
+    load_splits,
+    raw_images,
+    save_splits,
+    split,
+    stacked,
+    training_images,
+    unstacked,
+)
 from divergan.features import FEATURE_SETS, classifier_accuracy, compare_weights, extract, train_classifier
 from divergan.networks import CRITICS, GENERATORS
 from divergan.objectives import objective
@@ -36,13 +46,17 @@ from divergan.training import train as train_players
 if TYPE_CHECKING:
     import torch
 
+CLASSIFIERS = ("digits", "stacked_digits")  # the feature sets that this pipeline trains
+JUDGED = ("classifier", "tuning", "evaluation")  # the splits on which their accuracy is told
+
 
 def data(job: Job) -> dict[str, Any]:
     """Fetch, verify and split a data set."""
-    settings = job.step.settings
-    raw = job.root / "data" / "raw"
-    fetch(settings["name"], raw, print)
-    splits = split(raw_images(settings["name"], raw), settings["splits"], settings["seed"])
+    settings, raw = job.step.settings, job.root / "data" / "raw"
+    declared = data_set(settings["name"])
+    fetch(declared.name, raw, print)
+    cut = stacked if declared.stacks else split
+    splits = cut(raw_images(declared.stacks or declared.name, raw), settings["splits"], settings["seed"])
     save_splits(job.out / SPLITS, splits)
     return {"images": {name: len(images) for name, (images, _) in splits.items()}}
 
@@ -50,7 +64,7 @@ def data(job: Job) -> dict[str, Any]:
 def features(job: Job) -> dict[str, Any]:
     """The weights of a feature network, and its features of all real images, which no evaluation computes again."""
     splits, settings = load_splits(job.input("data") / SPLITS), job.step.settings
-    facts = classifier(job, splits) if settings["name"] == "digits" else {"weights": settings["weights"]}
+    facts = classifier(job, splits) if settings["name"] in CLASSIFIERS else {"weights": settings["weights"]}
     network = feature_network(job.step, job.out).to(
         job.device
     )  # InceptionV3 is fetched here, before any GAN is trained
@@ -68,19 +82,20 @@ def classifier(job: Job, splits: dict[str, torch.Tensor]) -> dict[str, Any]:
     """Train the feature classifier from its seed; where reference weights are kept, compare with them and use those."""
     settings = job.step.settings
     options = {name: settings[name] for name in ("seed", "epochs", "batch", "learning_rate")}
-    options["classes"] = job.step.input("data").settings["declared"]["classes"]
-    images, labels = splits["classifier.images"], splits["classifier.labels"]
+    single = settings["name"] == "stacked_digits"
+    options["classes"] = 10 if single else job.step.input("data").settings["declared"]["classes"]
+    labelled = {name: (splits[f"{name}.images"], splits[f"{name}.labels"]) for name in JUDGED}
+    if single:
+        labelled = {name: unstacked(*own) for name, own in labelled.items()}
     kept = kept_weights(job.root / settings["weights"], settings["kept"]) if settings["kept"] else None
-    state = train_classifier(images, labels, **options)
+    state = train_classifier(*labelled["classifier"], **options)
     facts: dict[str, Any] = {}
     if kept:
-        facts["retrained"] = compare_weights(state, kept, splits["tuning.images"])
+        facts["retrained"] = compare_weights(state, kept, labelled["tuning"][0])
         state = kept
     save_tensors(job.out / CLASSIFIER, state)
     network = FEATURE_SETS["digits"].network(state)
-    for name in ("classifier", "tuning", "evaluation"):
-        facts[f"{name}_accuracy"] = classifier_accuracy(network, splits[f"{name}.images"], splits[f"{name}.labels"])
-    return facts
+    return facts | {f"{name}_accuracy": classifier_accuracy(network, *own) for name, own in labelled.items()}
 
 
 def feature_network(step: Step, folder: Path) -> torch.nn.Module:
@@ -88,7 +103,7 @@ def feature_network(step: Step, folder: Path) -> torch.nn.Module:
     from safetensors.torch import load_file
 
     settings, build = step.settings, FEATURE_SETS[step.settings["name"]].network
-    if settings["name"] == "digits":
+    if settings["name"] in CLASSIFIERS:
         return build(load_file(folder / CLASSIFIER))
     if settings["name"] == "random_convolutions":
         return build(step.input("data").settings["declared"]["shape"][0], settings["seed"])

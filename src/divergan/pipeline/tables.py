@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Any
 
+from divergan.data import data_set
 from divergan.features import FEATURE_SETS
 from divergan.lazy import lazy
 from divergan.pipeline.files import (
@@ -43,14 +44,15 @@ def compare(job: Job) -> dict[str, Any]:
     settings = job.step.settings
     runs, floors = runs_table(job), floors_table(job)
     summary = summarise(runs, floors["metric"])
-    published = pd.read_csv(job.root / PUBLISHED, dtype={"n_samples": str, "training_images": str})
+    published = published_numbers(job)
     measured = {"features": settings["features"], "n_samples": settings["samples"]}
     images = {variant: facts["training_images"] for variant, facts in settings["variants"].items()}
     ours = summary.assign(training_images=summary["variant"].map(images))
     fids, controls = feature_fids_table(job, runs), controls_of(job)
     chapter = sampler_tables(job, runs, FEATURE_SETS[settings["features"]].provides)
     claimed = sampled_runs(runs, chapter["samplers"]) if "samplers" in chapter else runs
-    claims = read(job.root / CLAIMS) if settings["reference"] == "evaluation" else []  # tuning images judge nothing
+    judges = settings["reference"] == "evaluation" and not is_stacked(job)  # tuning images judge nothing
+    claims = read(job.root / CLAIMS) if judges else []
     tables = {
         "runs": runs,
         "floors": floors,
@@ -87,6 +89,17 @@ def identity(step: Step, variants: dict[str, Any]) -> dict[str, Any]:
 def evaluations(job: Job) -> list[Step]:
     """The evaluations of runs as their prior draws them; those of real images and of other samplers left out."""
     return [step for step in job.step.inputs_of("evaluate") if step.key != REAL and not is_resampled(step)]
+
+
+def published_numbers(job: Job) -> pd.DataFrame:
+    """The rows of published.csv about images like the study's."""
+    table = pd.read_csv(job.root / PUBLISHED, dtype={"n_samples": str, "training_images": str})
+    return table[table["data"] == ("stacked digits" if is_stacked(job) else "digits")]
+
+
+def is_stacked(job: Job) -> bool:
+    """Whether the images are triples of digits, of which the reproduced report says nothing."""
+    return data_set(job.step.settings["data"]).stacks is not None
 
 
 def runs_table(job: Job) -> pd.DataFrame:
