@@ -9,7 +9,18 @@ import pandas as pd
 import pytest
 import torch
 
-from divergan.chapters.modes import GRID, MIXTURES, RING, Modes, compute, judged, parts, tables, trained
+from divergan.chapters.modes import (
+    GRID,
+    MIXTURES,
+    PUBLISHED_STEPS,
+    RING,
+    Modes,
+    compute,
+    judged,
+    parts,
+    tables,
+    trained,
+)
 from divergan.networks import CRITICS, CriticForm
 from divergan.randomness import generator
 
@@ -134,10 +145,13 @@ def test_the_published_protocol_is_a_parameter_away():
 
     from divergan.params import read
 
-    settings = read(Path(__file__).parents[1] / "params/modes.yaml").chapters.stated["modes"]
-    assert (len(settings.seeds), settings.samples) == (10, 2500)
-    assert {"bce", "wasserstein", "hinge", "relativistic"} <= set(settings.variants)
+    folder = Path(__file__).parents[1] / "params"
+    ours, settings = (read(folder / name).chapters.stated["modes"] for name in ("modes.yaml", "modes_published.yaml"))
+    for own in (ours, settings):
+        assert (len(own.seeds), own.samples) == (10, 2500)
+        assert {"bce", "wasserstein", "hinge", "relativistic"} <= set(own.variants)
     training = trained(settings.training)
+    assert (training.steps, trained(ours.training).steps) == (PUBLISHED_STEPS, 25_000)
     assert (training.batch, training.learning_rate, training.betas) == (100, 1e-4, [0.8, 0.999])
     assert (training.generator.hidden, training.critic.hidden) == ([400] * 4, [200] * 3)
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from divergan.figures import Tables
 from divergan.figures.declaration import trained
-from divergan.report.wording import cell
+from divergan.report.wording import cell, source
 
 
 def published_values(table: pd.DataFrame, tables: Tables) -> dict[str, Any]:
@@ -20,6 +20,7 @@ def published_values(table: pd.DataFrame, tables: Tables) -> dict[str, Any]:
         "rows": [_matched(rows, tables) for _, rows in matched.groupby(["objective", "metric"], sort=False)],
         "comparable": int(matched["comparable"].sum()),
         "pairs": len(matched),
+        "sources": [source(name) for name in dict.fromkeys(name.partition(", ")[0] for name in matched["source"])],
         "reasons": sorted({reason for reasons in matched["reason"] for reason in reasons.split("; ") if reason}),
         "caveats": sorted(set(matched["caveat"]) - {""}),
         "notes": _notes(matched, tables),
@@ -56,7 +57,7 @@ def _notes(matched: pd.DataFrame, tables: Tables) -> list[dict[str, Any]]:
 def _unmatched_groups(table: pd.DataFrame) -> Any:
     """Numbers without a counterpart, those of one published run together; its id ends in the metric or objective."""
     rows = table[table["variant"].isna()]
-    run = rows["id"].str.rpartition("-")[0]
+    run = rows["id"].str.rsplit("-", n=1).str[0]
     return rows.groupby([run, "condition"], sort=False)
 
 
