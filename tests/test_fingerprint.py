@@ -261,7 +261,7 @@ def test_a_registrys_name_is_no_other_modules_too():
 
 def test_a_report_on_theory_rests_on_what_fills_it():
     found = places("divergan.pipeline:report")
-    assert {f"report.{name}:{name}" for name in ("gaussian", "modes", "bounds", "dynamics")} <= found
+    assert {f"report.{name}:{name}" for name in ("gaussian", "modes", "bounds", "supports", "plug_in", "dynamics")} <= found
 
 
 def test_every_top_level_statement_is_one_that_the_fingerprint_understands():

@@ -64,6 +64,29 @@ chapters:
     steps: 10
     looks: 2
     learning_rate: 1.0e-3
+  supports:
+    objectives: [bce, reverse_kl, wasserstein]
+    slope_at_most_one: [wasserstein]
+    seeds: [0, 1]
+    start: 2.0
+    hidden: 4
+    batch: 16
+    looks: [3, 10]
+    critic_learning_rate: 0.01
+    steps: 8
+    adam_rate: 0.01
+    descent_rate: 0.05
+    penalty: 10.0
+  plug_in:
+    objectives: [kl, reverse_kl]
+    seeds: [0, 1]
+    hidden: 4
+    batch: 16
+    steps: 6
+    n_critic: 1
+    critic_learning_rate: 0.01
+    learning_rate: 0.01
+    last_critic_steps: 2
   dynamics:
     objectives: [wasserstein]
     generator_losses: [bound, alternative]
@@ -115,7 +138,14 @@ def test_it_is_planned_without_torch(tmp_path):
 def test_its_tables_figure_and_report_are_published(made):
     published = made / "reports/small_theory"
     assert (published / "report.pdf").read_bytes().startswith(b"%PDF")
-    assert {path.stem for path in (published / "figures").iterdir()} == {"gaussian", "modes", "bounds", "dynamics"}
+    assert {path.stem for path in (published / "figures").iterdir()} == {
+        "gaussian",
+        "modes",
+        "bounds",
+        "supports",
+        "plug_in",
+        "dynamics",
+    }
     fits = pd.read_csv(published / "tables/gaussian_fit.csv")
     assert fits["n"].to_list() == [2, 2, 2, 2]
 
@@ -133,6 +163,10 @@ def test_the_report_prints_the_tables(made):
     assert values["modes"]["failed"] == 2
     assert "2 runs diverged" in page
     assert "0 of 2" in page
+    assert [row["exact"] for row in values["supports"]["frozen"]] == ["1.39"] * 2 + ["∞"] * 2 + ["2.00"] * 2
+    assert [row["forms"] for row in values["plug_in"]["rows"] if row["descends"] == "own"] == [
+        "corrected", "written, falling, corrected",
+    ]  # fmt: skip
     assert values["dynamics"]["foretold"]["known"] < values["dynamics"]["combinations"] == 12
 
 
@@ -204,7 +238,10 @@ def test_a_fault_is_told_with_its_line(tmp_path, old, new, told):
 
 def test_a_file_without_a_chapter_is_told(tmp_path):
     (tmp_path / "none.yaml").write_text(SMALL[: SMALL.index("  gaussian:")].replace("chapters:", "chapters: {}"))
-    with pytest.raises(ParameterError, match="there is no chapter: expected some of gaussian, modes, bounds, dynamics"):
+    with pytest.raises(
+        ParameterError,
+        match="there is no chapter: expected some of gaussian, modes, bounds, supports, plug_in, dynamics",
+    ):
         params.read(tmp_path / "none.yaml")
 
 
@@ -217,7 +254,8 @@ def test_what_needs_a_trained_generator_says_that_there_is_none(made, monkeypatc
         lambda: jobs.keep_features(Path(), plan),
     ):
         with pytest.raises(
-            DivergaNError, match="trains no generator on images: it has the chapters gaussian, modes, bounds, dynamics"
+            DivergaNError,
+            match="trains no generator on images: it has the chapters gaussian, modes, bounds, supports, plug_in",
         ):
             ask()
 
@@ -229,7 +267,7 @@ def test_the_plan_is_printed_with_its_time_before_anything_is_made(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     looking.print_plan(Path(), Plan(Path("small.yaml")))
     told = capsys.readouterr().out
-    assert "16 of 16 steps to make: about" in told
+    assert "21 of 21 steps to make: about" in told
     assert "dynamics.wasserstein" in told
 
 

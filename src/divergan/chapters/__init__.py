@@ -7,7 +7,11 @@ from divergan.chapters.declaration import Chapter, Part
 from divergan.chapters.dynamics import DYNAMICS
 from divergan.chapters.gaussian import GAUSSIAN
 from divergan.chapters.modes import MODES
+from divergan.chapters.plug_in import PLUG_IN
+from divergan.chapters.supports import SUPPORTS
 
 __all__ = ["CHAPTERS", "Chapter", "Part"]
 
-CHAPTERS: dict[str, Chapter] = {chapter.name: chapter for chapter in (GAUSSIAN, MODES, BOUNDS, DYNAMICS)}
+CHAPTERS: dict[str, Chapter] = {
+    chapter.name: chapter for chapter in (GAUSSIAN, MODES, BOUNDS, SUPPORTS, PLUG_IN, DYNAMICS)
+}

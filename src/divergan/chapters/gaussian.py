@@ -53,11 +53,7 @@ class Gaussian(Strict):
     @field_validator("objectives")
     @classmethod
     def _have_an_exact_optimum(cls, names: list[str]) -> list[str]:
-        for name in names:
-            chosen = named_objective(name)
-            if not isinstance(chosen, FDivergence) or chosen.log_ratio is None:
-                raise ValueError(f"{name}: expected an f-divergence whose critic identifies p/q")
-        return names
+        return with_an_exact_optimum(names)
 
     @field_validator("generator_losses")
     @classmethod
@@ -65,6 +61,15 @@ class Gaussian(Strict):
         if unknown := set(names) - set(GENERATOR_LOSSES):
             raise ValueError(f"{', '.join(sorted(unknown))}: expected some of {', '.join(GENERATOR_LOSSES)}")
         return names
+
+
+def with_an_exact_optimum(names: list[str]) -> list[str]:
+    """The names, or a ValueError at one that is no f-divergence with a ratio."""
+    for name in names:
+        chosen = named_objective(name)
+        if not isinstance(chosen, FDivergence) or chosen.log_ratio is None:
+            raise ValueError(f"{name}: expected an f-divergence whose critic identifies p/q")
+    return names
 
 
 def parts(settings: Gaussian) -> Iterator[Part]:

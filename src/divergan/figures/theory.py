@@ -8,10 +8,14 @@ from divergan.figures.bounds import BOUNDS
 from divergan.figures.dynamics import DYNAMICS
 from divergan.figures.gaussian import GAUSSIAN
 from divergan.figures.modes import MODES
+from divergan.figures.plug_in import PLUG_IN
+from divergan.figures.supports import SUPPORTS
 
 FIGURES: dict[str, tuple[Any, ...]] = {
     "gaussian": (GAUSSIAN,),
     "modes": (MODES,),
     "bounds": (BOUNDS,),
+    "supports": (SUPPORTS,),
+    "plug_in": (PLUG_IN,),
     "dynamics": (DYNAMICS,),
 }

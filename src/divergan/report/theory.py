@@ -11,9 +11,18 @@ from divergan.report.bounds import bounds
 from divergan.report.dynamics import dynamics
 from divergan.report.gaussian import gaussian
 from divergan.report.modes import modes
+from divergan.report.plug_in import plug_in
+from divergan.report.supports import supports
 from divergan.report.wording import Tables
 
-VALUES = {"gaussian": gaussian, "modes": modes, "bounds": bounds, "dynamics": dynamics}
+VALUES = {
+    "gaussian": gaussian,
+    "modes": modes,
+    "bounds": bounds,
+    "supports": supports,
+    "plug_in": plug_in,
+    "dynamics": dynamics,
+}
 
 
 def theory_values(
