@@ -14,6 +14,7 @@ from types import ModuleType
 
 import pytest
 
+from divergan.chapters import CHAPTERS
 from divergan.fingerprint import EDGES, REGISTRIES, place_of, reached, source
 from divergan.objectives import OBJECTIVES
 from tiny_study import ROOT, edited
@@ -261,7 +262,7 @@ def test_a_registrys_name_is_no_other_modules_too():
 
 def test_a_report_on_theory_rests_on_what_fills_it():
     found = places("divergan.pipeline:report")
-    assert {f"report.{name}:{name}" for name in ("gaussian", "modes", "bounds", "supports", "plug_in", "dynamics")} <= found
+    assert {f"report.{name}:{name}" for name in CHAPTERS} <= found
 
 
 def test_every_top_level_statement_is_one_that_the_fingerprint_understands():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from divergan.chapters.bounds import BOUNDS
 from divergan.chapters.declaration import Chapter, Part
+from divergan.chapters.distances import DISTANCES
 from divergan.chapters.dynamics import DYNAMICS
 from divergan.chapters.gaussian import GAUSSIAN
+from divergan.chapters.likelihood import LIKELIHOOD
 from divergan.chapters.modes import MODES
 from divergan.chapters.plug_in import PLUG_IN
 from divergan.chapters.supports import SUPPORTS
@@ -13,5 +15,5 @@ from divergan.chapters.supports import SUPPORTS
 __all__ = ["CHAPTERS", "Chapter", "Part"]
 
 CHAPTERS: dict[str, Chapter] = {
-    chapter.name: chapter for chapter in (GAUSSIAN, MODES, BOUNDS, SUPPORTS, PLUG_IN, DYNAMICS)
+    chapter.name: chapter for chapter in (GAUSSIAN, PLUG_IN, MODES, BOUNDS, DISTANCES, SUPPORTS, LIKELIHOOD, DYNAMICS)
 }

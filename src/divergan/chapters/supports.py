@@ -35,7 +35,7 @@ NODES = 200  # midpoints of [0, 1]: means over P and Q without chance
 LINE, BESIDE = 121, 1.0  # points of the learned ratio's picture, and how far it goes beyond the supports
 NEAR = 0.2  # of θ to 0, in the mean over the last tenth of the steps
 KEPT = 100  # points of a path
-CRITICS = ("fresh", "trained")  # of the generator's start: untrained, or after all looks
+STARTS = ("fresh", "trained")  # of the generator's start: untrained, or after all looks
 RULES = ("adam", "descent")  # by which the generator steps
 
 
@@ -87,7 +87,7 @@ def parts(settings: Supports) -> Iterator[Part]:
         )
 
 
-ARMS = tuple(product(GENERATOR_LOSSES, CRITICS, RULES))
+ARMS = tuple(product(GENERATOR_LOSSES, STARTS, RULES))
 
 
 def compute(settings: dict[str, Any], progress: Progress) -> Rows:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from divergan.chapters.supports import CRITICS, NEAR, RULES
+from divergan.chapters.supports import NEAR, RULES, STARTS
 from divergan.report.wording import NONE, Tables, ranged, text
 
 GONE = 0.1  # of its highest look: a gradient below it counts as vanishing
@@ -28,7 +28,7 @@ def supports(tables: Tables) -> dict[str, Any]:
         "looks": {"first": f"{looks['step'].min():,}", "last": f"{looks['step'].max():,}"},
         "frozen": [frozen(row, looks) for row in last.to_dict("records")],
         "vanishing": vanishing(looks),
-        "arms": [{"critic": critic, "rule": rule} for critic in CRITICS for rule in RULES],
+        "arms": [{"critic": critic, "rule": rule} for critic in STARTS for rule in RULES],
         "learning": [learned(own) for _, own in arms.groupby(["objective", "generator_loss"], sort=False)],
         "silent": silent(arms, last),
         "failed": int((arms["n_runs"] - arms["n"]).sum()),
@@ -68,7 +68,7 @@ def learned(own: pd.DataFrame) -> dict[str, Any]:
     """How many seeds of each arm ever overlap the data and end near 0, in the order of the arms."""
     by_arm = own.set_index(["critic", "rule"])
     cells = []
-    for critic in CRITICS:
+    for critic in STARTS:
         for rule in RULES:
             row = by_arm.loc[(critic, rule)]
             low, high, mean = row["distance_low"], row["distance_high"], row["distance"]

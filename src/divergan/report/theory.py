@@ -8,8 +8,10 @@ from typing import Any
 from divergan.comparison import CONFIDENCE
 from divergan.figures.theory import FIGURES
 from divergan.report.bounds import bounds
+from divergan.report.distances import distances
 from divergan.report.dynamics import dynamics
 from divergan.report.gaussian import gaussian
+from divergan.report.likelihood import likelihood
 from divergan.report.modes import modes
 from divergan.report.plug_in import plug_in
 from divergan.report.supports import supports
@@ -21,6 +23,8 @@ VALUES = {
     "bounds": bounds,
     "supports": supports,
     "plug_in": plug_in,
+    "distances": distances,
+    "likelihood": likelihood,
     "dynamics": dynamics,
 }
 
