@@ -17,6 +17,7 @@ from divergan.chapters.plug_in import (
     PlugIn,
     classifier,
     compute,
+    constant_ratio,
     distinct_forms,
     ended,
     field,
@@ -125,6 +126,7 @@ def test_forms_differ_by_what_leaves_the_divergence_alone(name):
     for form, plugged in made.items():
         if form != "corrected":
             assert value(plugged, 1.2, 1.9) == pytest.approx(value(own.f, 1.2, 1.9), rel=1e-6)
+            assert float(plugged(torch.ones(()))) == float(own.f(torch.ones(())))
     u = torch.logspace(-2, 2, 60, dtype=torch.float64)
     assert torch.allclose(made["corrected"](u), -own.conjugate(slope(own.f, u)), rtol=1e-7, atol=1e-9)
 
@@ -155,6 +157,9 @@ def test_what_descends_its_own_divergence():
 
 
 def test_forms_that_take_the_same_steps_are_one():
+    f = objective("kl").f
+    assert constant_ratio(f, lambda u: 3 * f(u) + 1)
+    assert not constant_ratio(f, lambda u: -f(u))
     assert list(distinct_forms(objective("reverse_kl"))) == [("normalised",), ("written", "falling", "corrected")]
     assert list(distinct_forms(objective("squared_hellinger"))) == [("written", "normalised"), ("falling", "corrected")]
     assert list(distinct_forms(objective("kl"))) == [("written",), ("normalised",), ("corrected",)]

@@ -202,6 +202,7 @@ def test_an_end_is_told_from_the_path():
     assert ending([3.0] * 50)["overlaps"] is False
     assert ending([3.0, 0.5, *[1.5] * 48]) == ending([3.0, 0.5, *[1.5] * 48]) | {"overlaps": True, "near": False}
     assert ending([3.0, -0.5, *[-1.5] * 48])["distance"] == pytest.approx(1.5)
+    assert ending([3.0, *[-1.5] * 49])["overlaps"] is False  # one step over the data
     assert ending([3.0, nan]) == {"outcome": "diverged"}
 
 
@@ -237,13 +238,15 @@ def test_tables_hold_means_of_sizes_counts_and_medians(rows):
     runs[0] |= {"near": True, "overlaps": True, "path": [1.0] * len(runs[0]["path"])}
     lost = {"outcome": "diverged", "overlaps": None, "near": None, "distance": None, "path": None, "every": None}
     runs[3] |= lost
+    looks = [row for row in changed if row["kind"] == "look" and row["step"] == 20 and row["generator_loss"] == "bound"]
+    looks[0]["gradient"] = -abs(looks[0]["gradient"])
     made = tables(pd.DataFrame(changed))
     first, second = made["supports_learning"].iloc[0], made["supports_learning"].iloc[1]
     assert (first["n"], first["near"], first["overlaps"]) == (2, 1, 1)
     assert (second["n"], second["n_runs"]) == (1, 2)
     paths = made["supports_paths"].query("critic == 'fresh' and rule == 'adam' and generator_loss == 'alternative'")
     assert paths["theta"].iloc[-1] == pytest.approx((1 + runs[1]["path"][-1]) / 2)
-    looks = [row for row in changed if row["kind"] == "look" and row["step"] == 20 and row["generator_loss"] == "bound"]
+    assert made["supports_looks"]["step"].dtype == int
     row = made["supports_looks"].query("step == 20 and generator_loss == 'bound'").iloc[0]
     assert row["gradient"] == pytest.approx(np.mean([abs(look["gradient"]) for look in looks]))
     assert row["exact"] == pytest.approx(2 * log(2))

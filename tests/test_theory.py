@@ -192,8 +192,9 @@ def test_the_report_prints_the_tables(made):
     assert "0 of 2" in page
     assert [row["exact"] for row in values["supports"]["frozen"]] == ["1.39"] * 2 + ["∞"] * 2 + ["2.00"] * 2
     assert [row["forms"] for row in values["plug_in"]["rows"] if row["descends"] == "own"] == [
-        "corrected", "written, falling, corrected",
-    ]  # fmt: skip
+        ["corrected"],
+        ["written", "falling", "corrected"],
+    ]
     assert values["distances"]["failed"] == 3 * 2  # their learning rate
     assert "6 critics did not stay finite" in page
     assert values["likelihood"]["most"] == "3"

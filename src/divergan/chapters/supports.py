@@ -268,7 +268,7 @@ WHO = ["objective", "label", "generator_loss"]
 def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """supports: a row an arm and seed; supports_learning: an arm; supports_looks: a look and loss, means over seeds;
     supports_paths: medians of θ over seeds; supports_lines: the first seed's ratio along the line."""
-    looks = rows[rows["kind"] == "look"].dropna(axis=1, how="all")
+    looks = rows[rows["kind"] == "look"].astype({"step": int})
     runs = rows[rows["kind"] == "learning"].reindex(columns=[*RUN, "path", "every"])
     by_arm = runs.groupby([*WHO, "critic", "rule"], sort=False)
     return {

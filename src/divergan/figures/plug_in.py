@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -54,7 +55,7 @@ def named(summary: pd.DataFrame, form: str) -> pd.Series:
     return (summary["form"] == form) | summary["also"].str.split(", ").map(lambda others: form in others)
 
 
-def _draw_form(ax: Axes, tables: Tables, row: Mapping[str, object], colour: str) -> None:
+def _draw_form(ax: Axes, tables: Tables, row: Mapping[Any, Any], colour: str) -> None:
     runs, paths = tables["plug_in"], tables["plug_in_paths"]
     path = paths[(paths["objective"] == row["objective"]) & (paths["form"] == row["form"])]
     own = runs[(runs["objective"] == row["objective"]) & (runs["form"] == row["form"])]

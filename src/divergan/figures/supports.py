@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ ARMS = {
     ("fresh", "adam"): "fresh critic, Adam", ("fresh", "descent"): "fresh, descent",
     ("trained", "adam"): "trained critic, Adam", ("trained", "descent"): "trained, descent",
 }  # fmt: skip
-DASHES = {"alternative": "solid", "bound": DASHED}
+DASHES: dict[str, Any] = {"alternative": "solid", "bound": DASHED}
 
 
 def _draw(tables: Tables) -> Canvas:

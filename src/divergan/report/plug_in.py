@@ -49,7 +49,7 @@ def fitted(row: Mapping[Any, Any]) -> dict[str, Any]:
     place = [f"{row[name]:.4f}" if row["rests"] else NONE for name in ("ideal_mean", "ideal_std")]
     return {
         "label": row["label"],
-        "forms": ", ".join(filter(None, [row["form"], row["also"]])),
+        "forms": [row["form"], *filter(None, row["also"].split(", "))],
         "turn": "" if np.isinf(row["turn"]) else text(row["turn"]),
         "descends": descends(row),
         "exact": [f"{row['exact_mean']:.4f}", f"{row['exact_std']:.4f}"],
@@ -60,7 +60,7 @@ def fitted(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def descends(row: Mapping[Any, Any]) -> str:
-    """ "own": D_f, up to a factor; "other": a divergence that is not D_f; "none": no divergence."""
+    """ "own": D_f, up to a factor; "other": a divergence that is not D_f; "nothing": no divergence."""
     if not np.isinf(row["turn"]):
-        return "none"
+        return "nothing"
     return "other" if pd.isna(row["multiple"]) else "own"

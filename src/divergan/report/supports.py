@@ -38,7 +38,7 @@ def supports(tables: Tables) -> dict[str, Any]:
 def frozen(row: Mapping[Any, Any], looks: pd.DataFrame) -> dict[str, Any]:
     """A loss at the last look, with the gradient at the first beside it."""
     own = looks[(looks["objective"] == row["objective"]) & (looks["generator_loss"] == row["generator_loss"])]
-    first = own.loc[own["step"].idxmin()].to_dict()
+    first = own.sort_values("step").to_dict("records")[0]
     exact = float(row["exact"])
     return {
         "label": row["label"], "loss": row["generator_loss"], "n": int(row["n"]), "n_runs": int(row["n_runs"]),
@@ -52,7 +52,7 @@ def vanishing(looks: pd.DataFrame) -> dict[str, int]:
     """Of the losses that stayed finite: how many end with nearly no gradient, and by dL/dv or by the critic's slope."""
     found = {"all": 0, "gone": 0, "by_score": 0, "by_slope": 0}
     for _, own in looks.groupby(["objective", "generator_loss"], sort=False):
-        end = own.loc[own["step"].idxmax()]
+        end = own.sort_values("step").to_dict("records")[-1]
         if end["n"] == 0:
             continue
         gone = bool(end["gradient"] < GONE * own["gradient"].max())
@@ -66,19 +66,14 @@ def vanishing(looks: pd.DataFrame) -> dict[str, int]:
 
 def learned(own: pd.DataFrame) -> dict[str, Any]:
     """How many seeds of each arm ever overlap the data and end near 0, in the order of the arms."""
-    by_arm = own.set_index(["critic", "rule"])
-    cells = []
-    for critic in STARTS:
-        for rule in RULES:
-            row = by_arm.loc[(critic, rule)]
-            low, high, mean = row["distance_low"], row["distance_high"], row["distance"]
-            told = ranged({"d": mean, "d_low": low, "d_high": high}, "d") if row["n"] else ranged(NOTHING, "d")
-            cells.append({"overlaps": int(row["overlaps"]), "near": int(row["near"]), "n": int(row["n"]),
-                          "n_runs": int(row["n_runs"]), "distance": told})  # fmt: skip
+    by_arm = {(row["critic"], row["rule"]): row for row in own.to_dict("records")}
+    cells = [reached(by_arm[critic, rule]) for critic in STARTS for rule in RULES]
     return {"label": own["label"].iloc[0], "loss": own["generator_loss"].iloc[0], "cells": cells}
 
 
-NOTHING = {"d": float("nan"), "d_low": float("nan"), "d_high": float("nan")}
+def reached(row: Mapping[Any, Any]) -> dict[str, Any]:
+    counts = {name: int(row[name]) for name in ("overlaps", "near", "n", "n_runs")}
+    return counts | {"distance": ranged(row, "distance")}
 
 
 def silent(arms: pd.DataFrame, last: pd.DataFrame) -> dict[str, Any]:
