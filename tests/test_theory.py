@@ -80,7 +80,7 @@ chapters:
     descent_rate: 0.05
     penalty: 10.0
   plug_in:
-    objectives: [kl, reverse_kl]
+    objectives: [reverse_kl, kl]
     seeds: [0, 1]
     hidden: 4
     batch: 16
@@ -192,8 +192,8 @@ def test_the_report_prints_the_tables(made):
     assert "0 of 2" in page
     assert [row["exact"] for row in values["supports"]["frozen"]] == ["1.39"] * 2 + ["∞"] * 2 + ["2.00"] * 2
     assert [row["forms"] for row in values["plug_in"]["rows"] if row["descends"] == "own"] == [
-        ["corrected"],
         ["written", "falling", "corrected"],
+        ["corrected"],
     ]
     assert values["distances"]["failed"] == 3 * 2  # their learning rate
     assert "6 critics did not stay finite" in page
