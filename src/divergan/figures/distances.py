@@ -12,7 +12,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 
 from divergan.figures.declaration import Figure
-from divergan.figures.style import DASHED, PALETTE, WIDTH
+from divergan.figures.style import DASHED, PALETTE, WIDTH, logarithmic
 
 Tables = Mapping[str, pd.DataFrame]
 HIGHEST = 1.6  # of a learned W1 over the exact one: beyond it drawn at the edge
@@ -49,20 +49,22 @@ def _draw_learned(fig: SubFigure, summary: pd.DataFrame) -> None:
 def _draw_sampled(fig: SubFigure, plug_in: pd.DataFrame, discrepancy: pd.DataFrame) -> None:
     """Over the number of points: W1 between points over the exact one, and both estimates of each kernel's MMD²."""
     kernels = list(discrepancy.groupby("kernel", sort=False))
-    panels = fig.subplots(1, 1 + len(kernels), squeeze=False)[0]
+    panels = fig.subplots(1, 1 + len(kernels), squeeze=False, sharey=True)[0]
     dimensions = list(dict.fromkeys([*plug_in["dimension"], *discrepancy["dimension"]]))
     colour = {d: PALETTE[i] for i, d in enumerate(dimensions)}
     for d, own in plug_in.groupby("dimension", sort=False):
         _draw_points(panels[0], own, "", colour[d], LINES["unbiased"])
     panels[0].set_title("$W_1$ between points", fontsize=7)
+    highest = max((plug_in["high"] / plug_in["exact"]).max(), (discrepancy["biased_high"] / discrepancy["exact"]).max())
     for ax, (_, rows) in zip(panels[1:], kernels, strict=True):
         for d, own in rows.groupby("dimension", sort=False):
             _draw_points(ax, own, "unbiased_", colour[d], LINES["unbiased"])
             _draw_points(ax, own, "biased_", colour[d], LINES["biased"])
-        ax.set_title(rows["label"].iloc[0], fontsize=7)
+        ax.set_title(str(rows["label"].iloc[0]).replace(", ", "\n"), fontsize=7)
     for ax in panels:
         ax.axhline(1, color="#bbbbbb", linewidth=0.8, zorder=0)
-        ax.set(xscale="log", yscale="log", xlabel="points a side")
+        ax.set(xscale="log", xlabel="points a side")
+        logarithmic(ax.yaxis, 0.7, 1.2 * highest)
     panels[0].set_ylabel("estimate / exact")
     handles = [Line2D([], [], color=colour[d], label=f"d = {d}") for d in dimensions]
     styles = [Line2D([], [], color="black", linestyle=LINES[name], label=name) for name in ("unbiased", "biased")]
@@ -72,7 +74,7 @@ def _draw_sampled(fig: SubFigure, plug_in: pd.DataFrame, discrepancy: pd.DataFra
 def _draw_points(ax: Axes, own: pd.DataFrame, prefix: str, colour: str, style: Any) -> None:
     mean, low, high = (own[f"{prefix}{name}"] / own["exact"] for name in ("mean", "low", "high"))
     ax.plot(own["points"], mean, color=colour, linestyle=style, linewidth=1)
-    ax.fill_between(own["points"], low.clip(lower=1e-3), high, color=colour, alpha=0.15, linewidth=0)
+    ax.fill_between(own["points"], low.clip(lower=0.1), high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _draw_relaxed(fig: SubFigure, summary: pd.DataFrame) -> None:

@@ -71,7 +71,7 @@ def sampled_table(own: pd.DataFrame, estimators: list[tuple[str, str]]) -> dict[
         for prefix, name in estimators:
             cells = [estimate_cell(row, prefix) for row in of.to_dict("records")]
             rows.append({"dimension": str(d), "name": name, "exact": text(of["exact"].iloc[0]), "cells": cells})
-    return {"points": [f"{n:,}" for n in dict.fromkeys(own["points"])], "rows": rows}
+    return {"points": [f"{int(n):,}" for n in dict.fromkeys(own["points"])], "rows": rows}
 
 
 def estimate_cell(row: Mapping[Any, Any], prefix: str) -> dict[str, str]:
