@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from divergan.report.wording import MINUS, NONE, Tables, ranged, text
+from divergan.report.wording import MINUS, NONE, Tables, text
 
+RATIO = {"mean": "ratio", "low": "ratio_low", "high": "ratio_high"}
 FAR = 10.0  # times the divergence: a bound that much below nothing is told as that
 
 
@@ -21,7 +22,7 @@ def distances(tables: Tables) -> dict[str, Any]:
         "seeds": int(learned["n_runs"].max()),
         "steps": f"{int(learned['step'].max()):,}",
         "pairs": [
-            {"label": f"{own['pair_label'].iloc[0]}, d = {own['dimension'].iloc[0]}",
+            {"label": own["pair_label"].iloc[0], "dimension": str(own["dimension"].iloc[0]),
              "exact": f"{own['exact'].iloc[0]:.4f}"}
             for _, own in last.groupby(["pair", "dimension"], sort=False)
         ],
@@ -55,13 +56,17 @@ def way_row(own: pd.DataFrame) -> dict[str, Any]:
         "label": own["way_label"].iloc[0],
         "cells": [
             {
-                "ratio": ranged(row, "ratio"),
-                "foretold": NONE if pd.isna(row["foretold"]) else f"{row['foretold']:.3f}",
+                "ratio": {end: decimals(row[name]) for end, name in RATIO.items()},
+                "foretold": decimals(row["foretold"]),
                 "slope": text(row["slope"]),
             }
             for row in own.to_dict("records")
         ],
     }
+
+
+def decimals(value: float) -> str:
+    return NONE if pd.isna(value) else f"{value:.3f}".replace("-", MINUS)
 
 
 def sampled_table(own: pd.DataFrame, estimators: list[tuple[str, str]]) -> dict[str, Any]:
