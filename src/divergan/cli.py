@@ -88,6 +88,7 @@ def sample(
     out: Annotated[Path | None, typer.Option(help=".png (a grid) or .npz; default <run>.png.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the latents, with --n.")] = 0,
     sampler: Annotated[str, typer.Option(help="With --n: prior, or one of the run's `sampling`.")] = "prior",
+    label: Annotated[int | None, typer.Option(min=0, help="With --n: the class, of a conditional run.")] = None,
 ) -> None:
     """Draw from a trained generator: divergan sample bce.stabilised-s0 --n 64 --sampler latent_rs --out bce.png"""
     if n is None:
@@ -95,7 +96,7 @@ def sample(
         return
     from divergan import looking
 
-    print(looking.draw_to_file(ROOT, Plan(params), key, sampler, n, seed, out))
+    print(looking.draw_to_file(ROOT, Plan(params), key, sampler, n, seed, out, label))
 
 
 @app.command(rich_help_panel=PIPELINE)

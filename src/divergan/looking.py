@@ -168,8 +168,13 @@ def prune(root: Path, agreed: Callable[[str], bool]) -> None:
             shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
 
 
-def draw_to_file(root: Path, plan: Plan, key: str, sampler: str, count: int, seed: int, out: Path | None) -> str:
-    """Draw `count` images of a trained run into a PNG grid or an .npz with `images` uint8 (n, C, H, W)."""
+def draw_to_file(
+    root: Path, plan: Plan, key: str, sampler: str, count: int, seed: int, out: Path | None, label: int | None = None
+) -> str:
+    """Draw `count` images of a trained run into a PNG grid or an .npz with `images` uint8 (n, C, H, W).
+
+    A conditional run draws all of class `label`, or the classes in turn, and its .npz has `labels` (n,) beside them.
+    """
     import numpy as np
 
     from divergan import pipeline
@@ -183,15 +188,32 @@ def draw_to_file(root: Path, plan: Plan, key: str, sampler: str, count: int, see
     if missing := [needed for needed in step.inputs if not store.exists(root, needed)]:
         verb, path = missing[0].verb, store.place(root, missing[0])
         raise DivergaNError(f"{missing[0].key} is not made yet: {path} is missing; make it with `snakemake {verb}`")
+    labels = labels_by_hand(run, count, label)
     model = pipeline.model_of(root, step, sampler, "cpu")
-    images = pipeline.draw(model, step, sampler, count, seed, "drawn by hand").images
+    images = pipeline.draw(model, step, sampler, count, seed, "drawn by hand", labels).images
     if out.suffix == ".png":
-        save_grid(out, images)
+        save_grid(out, images, columns=8 if labels is None or label is not None else int(labels.max()) + 1)
     else:
+        made_as = {} if labels is None else {"labels": labels.numpy()}
         with store.written(out) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, images=images.numpy())
+            np.savez_compressed(file, images=images.numpy(), **made_as)
     how = "" if sampler == PRIOR else f" by {sampler}, {model.cost.acceptance:.1%} of its proposals accepted"
     return f"{out}: {count} images from {run.key}{how}"
+
+
+def labels_by_hand(run: Step, count: int, label: int | None) -> Any:
+    """The classes int64 (count,) that a conditional run shall draw: all `label`, else in turn; None for other runs."""
+    from divergan.pipeline import labels_of
+    from divergan.pipeline.models import classes_of
+
+    labels, classes = labels_of(run, count), classes_of(run)
+    if label is None:
+        return labels
+    if labels is None:
+        raise DivergaNError(f"--label {label}: {run.key} is not conditional: it draws what it likes")
+    if label >= classes:
+        raise DivergaNError(f"--label {label}: {run.key} knows the classes 0 to {classes - 1}")
+    return labels.fill_(label)
 
 
 def drawing_step(plan: Plan, run: Step, sampler: str) -> Step:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from divergan.data import to_network
 from divergan.lazy import lazy
 from divergan.networks import Critic, CriticForm, Generator, own_randomness
+from divergan.networks.conditioning import conditioned, labels_in_turn, one_hot, scores_of
 from divergan.objectives import Objective
 from divergan.randomness import derived_seed, generator
 from divergan.regularisers import Batch, Regulariser
@@ -88,12 +89,16 @@ def start(
     shape: tuple[int, int, int],
     seed: int,
     device: torch.device | str,
+    classes: int = 0,
 ) -> Players:
-    """Freshly initialised players. Weights are drawn on the CPU, so that they are equal on every device."""
+    """Freshly initialised players, of a conditional GAN where there are `classes`.
+
+    Weights are drawn on the CPU, so that they are equal on every device.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "weights"))
-        g = networks[0].build(settings.latent, settings.generator.hidden, shape).to(device)
-        d = build_critic(settings, objective, networks[1], shape).to(device)
+        g = networks[0].build(settings.latent + classes, settings.generator.hidden, shape).to(device)
+        d = build_critic(settings, objective, networks[1], shape, classes).to(device)
     noise = generator(seed, "noise", device=device)
     own_randomness(d, noise)
     return Players(
@@ -108,12 +113,12 @@ def start(
 
 
 def build_critic(
-    settings: Training, objective: Objective, network: Critic, shape: tuple[int, int, int]
+    settings: Training, objective: Objective, network: Critic, shape: tuple[int, int, int], classes: int = 0
 ) -> torch.nn.Module:
-    """The critic of a training, as its objective and regularisers want it."""
+    """The critic of a training, as its objective and regularisers want it, with a score for each of the `classes`."""
     chosen = settings.regularisers.stated
     form = CriticForm(
-        outputs=objective.outputs,
+        outputs=classes or objective.outputs,
         spectral_norm="spectral_norm" in chosen,
         dropout=chosen["dropout"].rate if "dropout" in chosen else 0.0,
     )
@@ -136,12 +141,14 @@ def train(
     images: torch.Tensor,
     seed: int,
     observer: Observer,
+    classes: torch.Tensor | None = None,
 ) -> None:
     """Train `players` in place, from wherever they are to the last step, and add to `record`.
 
     Args:
         images: uint8 (N, C, H, W) on the players' device.
         seed: owns the order of the images and the latents of the checkpoints' samples.
+        classes: one-hot labels (N, K) of the images on the same device, where the players were started with K classes.
 
     A run that meets NaN or Inf ends there with `record.diverged_at`; its last checkpoint is then what it had.
     """
@@ -150,10 +157,10 @@ def train(
     data_spread = spread(images)
     losses: list[torch.Tensor] = []  # since the last row of the history, still on the device
     if not record.spreads:
-        take_checkpoint(settings, players, record, seed, data_spread, observer)
+        take_checkpoint(settings, players, record, seed, data_spread, observer, classes)
 
     while players.step < settings.steps:
-        critic_loss, loss, v_real, v_fake = training_step(settings, objective, players, images, order)
+        critic_loss, loss, v_real, v_fake = training_step(settings, objective, players, images, order, classes)
         losses.append(torch.stack((critic_loss, loss)))
 
         # Losses are read back every so often only, for a GPU must wait for that.
@@ -166,37 +173,52 @@ def train(
             record.history.append(history_row(objective, players.step, recorded, v_real, v_fake))
             observer.row(record.history[-1])
         if players.step in checkpoints:
-            take_checkpoint(settings, players, record, seed, data_spread, observer)
+            take_checkpoint(settings, players, record, seed, data_spread, observer, classes)
 
 
 def training_step(
-    settings: Training, objective: Objective, players: Players, images: torch.Tensor, order: DataOrder
+    settings: Training,
+    objective: Objective,
+    players: Players,
+    images: torch.Tensor,
+    order: DataOrder,
+    classes: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The critic sees n_critic fresh batches, then the generator moves once; returns what the history tells of."""
     for _ in range(settings.n_critic):
-        real = to_network(images[order.next(players)])
-        critic_loss, v_real, v_fake = critic_step(settings, objective, players, real)
-    loss = generator_step(settings, objective, players, real)
+        drawn = order.next(players)
+        real, labels = to_network(images[drawn]), None if classes is None else classes[drawn]
+        critic_loss, v_real, v_fake = critic_step(settings, objective, players, real, labels)
+    loss = generator_step(settings, objective, players, real, labels)
     update_average(settings, players)
     players.step += 1
     return critic_loss, loss, v_real, v_fake
 
 
 def critic_step(
-    settings: Training, objective: Objective, players: Players, real: torch.Tensor
+    settings: Training,
+    objective: Objective,
+    players: Players,
+    real: torch.Tensor,
+    labels: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """One step of the critic on a real batch in [-1, 1]; returns its loss and the scores, detached."""
+    """One step of the critic on a real batch in [-1, 1]; returns its loss and the scores, detached.
+
+    The generated batch has the labels of the real one: each is as frequent as in the data, and what looks at a real and
+    a generated image together (a penalty between them, a relativistic loss) sees two of one class.
+    """
     due = due_regularisers(settings, players.step)
     follows = {what for regulariser, _ in due if regulariser.critic_penalty for what in regulariser.follows}
     with torch.set_grad_enabled("players" in follows):
-        fake = players.generator(draw_latents(settings, players))
+        fake = players.generator(conditioned(draw_latents(settings, players), labels))
     real, fake = blurred(due, players, real, fake)
     real = real.requires_grad_("real" in follows)
     fake = fake if fake.requires_grad else fake.requires_grad_("fake" in follows)
-    v_real, v_fake = players.critic(torch.cat((real, fake))).split(len(real))
+    answers = players.critic(torch.cat((real, fake))).split(len(real))
+    v_real, v_fake = (scores_of(own, labels) for own in answers)
     loss = objective.critic_loss(v_real, v_fake)
     if loss.requires_grad:  # not where the critic has nothing to learn
-        batch = batch_of(settings, objective, players, (real, fake), (v_real, v_fake))
+        batch = batch_of(settings, objective, players, (real, fake), (v_real, v_fake), labels)
         penalties = [r.critic_penalty(batch, own) for r, own in due if r.critic_penalty]
         players.critic_optimiser.zero_grad(set_to_none=True)
         sum(penalties, loss).backward()
@@ -207,21 +229,29 @@ def critic_step(
     return loss.detach(), v_real.detach(), v_fake.detach()
 
 
-def generator_step(settings: Training, objective: Objective, players: Players, real: torch.Tensor) -> torch.Tensor:
+def generator_step(
+    settings: Training,
+    objective: Objective,
+    players: Players,
+    real: torch.Tensor,
+    labels: torch.Tensor | None = None,
+) -> torch.Tensor:
     """One step of the generator through a critic that stands still; returns its loss, detached.
 
-    `real` is the critic's last batch, scored again where the loss or a regulariser looks at real images.
+    `real` is the critic's last batch, scored again where the loss or a regulariser looks at real images; `labels` are
+    that batch's, and the generated images have them too.
     """
     due = [(r, own) for r, own in due_regularisers(settings, players.step) if r.generator_penalty or r.noise]
     follows_players = any("players" in r.follows for r, _ in due)
     needs_real = objective.needs_real or follows_players
     players.critic.requires_grad_(follows_players)
-    real, fake = blurred(due, players, real, players.generator(draw_latents(settings, players)))
-    v_fake = players.critic(fake)
+    fake = players.generator(conditioned(draw_latents(settings, players), labels))
+    real, fake = blurred(due, players, real, fake)
+    v_fake = scores_of(players.critic(fake), labels)
     with torch.set_grad_enabled(follows_players):
-        v_real = players.critic(real) if needs_real else v_fake.detach()
+        v_real = scores_of(players.critic(real), labels) if needs_real else v_fake.detach()
     loss = objective.generator_loss(settings.generator_loss)(v_fake, v_real)
-    batch = batch_of(settings, objective, players, (real, fake), (v_real, v_fake))
+    batch = batch_of(settings, objective, players, (real, fake), (v_real, v_fake), labels)
     penalties = [r.generator_penalty(batch, own) for r, own in due if r.generator_penalty]
     players.generator_optimiser.zero_grad(set_to_none=True)
     sum(penalties, loss).backward()
@@ -251,6 +281,7 @@ def batch_of(
     players: Players,
     images: tuple[torch.Tensor, torch.Tensor],
     scores: tuple[torch.Tensor, torch.Tensor],
+    labels: torch.Tensor | None,
 ) -> Batch:
     return Batch(
         objective=objective,
@@ -262,6 +293,7 @@ def batch_of(
         v_fake=scores[1],
         generator_loss=settings.generator_loss,
         random=players.noise,
+        labels=labels,
     )
 
 
@@ -310,11 +342,22 @@ def checkpoint_steps(settings: Training) -> set[int]:
 
 
 def take_checkpoint(
-    settings: Training, players: Players, record: Record, seed: int, data_spread: float, observer: Observer
+    settings: Training,
+    players: Players,
+    record: Record,
+    seed: int,
+    data_spread: float,
+    observer: Observer,
+    classes: torch.Tensor | None,
 ) -> None:
-    """Draw the checkpoint's samples from the average generator, note their spread, and tell the observer."""
+    """Draw the checkpoint's samples from the average generator, note their spread, and tell the observer.
+
+    Where the data has labels `classes` (N, K), sample i has the label i mod K.
+    """
     rng = generator(seed, "checkpoint samples", device=players.latents.device)
-    samples = decode(players.average, latents(settings.checkpoint_samples, settings.latent, rng))
+    z = latents(settings.checkpoint_samples, settings.latent, rng)
+    labels = None if classes is None else one_hot(labels_in_turn(len(z), classes.shape[1]), classes.shape[1])
+    samples = decode(players.average, conditioned(z, labels))
     record.spreads.append((players.step, spread(samples) / data_spread))
     observer.checkpoint(players, record, samples)
 

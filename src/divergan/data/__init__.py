@@ -13,6 +13,7 @@ from divergan.data.splits import (
     to_network,
     to_uint8,
     training_images,
+    training_labels,
 )
 from divergan.data.stacking import stacked, unstacked
 
@@ -35,5 +36,6 @@ __all__ = [
     "to_network",
     "to_uint8",
     "training_images",
+    "training_labels",
     "unstacked",
 ]

@@ -124,6 +124,12 @@ def training_images(splits: Mapping[str, torch.Tensor], which: str | int) -> tor
     return torch.cat([splits[f"{name}.images"] for name in TRAINING_ARMS[which]])
 
 
+def training_labels(splits: Mapping[str, torch.Tensor], which: str | int) -> torch.Tensor:
+    """Whole numbers (n,): the labels of `training_images(splits, which)`, in their order."""
+    labels = {f"{name}.images": splits[f"{name}.labels"] for name in SPLITS if f"{name}.labels" in splits}
+    return training_images(labels, which)
+
+
 def to_network(images: torch.Tensor) -> torch.Tensor:
     """uint8 in 0..255 to float32 in [-1, 1], any shape: x / 127.5 - 1."""
     return images.float() / 127.5 - 1

@@ -26,11 +26,14 @@ class FeatureSet:
     features: torch.Tensor  # (N, D) float32
     probabilities: torch.Tensor | None  # (N, K) float32, each row sums to 1; None: the network is no classifier
     images: torch.Tensor  # (N, C, H, W) uint8
+    labels: torch.Tensor | None = None  # (N,) whole numbers: the classes they are of or were made as; None: not known
 
     def __post_init__(self) -> None:
-        rows = {len(t) for t in (self.features, self.probabilities, self.images) if t is not None}
+        rows = {len(t) for t in (self.features, self.probabilities, self.images, self.labels) if t is not None}
         if len(rows) != 1:
-            raise ValueError(f"a FeatureSet needs as many features as probabilities and images, and got {sorted(rows)}")
+            raise ValueError(
+                f"a FeatureSet needs as many features as probabilities, images and labels, and got {sorted(rows)}"
+            )
 
     @property
     def class_probabilities(self) -> torch.Tensor:
@@ -38,6 +41,13 @@ class FeatureSet:
         if self.probabilities is None:
             raise DivergaNError("this feature set has no class probabilities: choose one whose network is a classifier")
         return self.probabilities
+
+    @property
+    def known_labels(self) -> torch.Tensor:
+        """`labels`; DivergaNError where there are none."""
+        if self.labels is None:
+            raise DivergaNError("these images have no labels: only a conditional generator makes images of a class")
+        return self.labels
 
 
 @dataclass(frozen=True, kw_only=True)

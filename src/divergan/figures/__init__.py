@@ -13,6 +13,7 @@ import matplotlib.style
 
 from divergan.figures.ablation import ABLATION
 from divergan.figures.claims import CLAIMS
+from divergan.figures.classes import CLASSES
 from divergan.figures.declaration import Figure, Tables
 from divergan.figures.divergences import DIVERGENCES
 from divergan.figures.evidence import AGREEMENT, ONE_RUN, VARIANCE
@@ -26,7 +27,7 @@ from divergan.figures.training import ACCURACY, OVER_TRAINING, SCORES
 
 __all__ = ["FIGURES", "Figure", "Tables", "drawable", "render"]
 
-RUNS = (STORY, DIVERGENCES, LOSSES, SAMPLES, OVER_TRAINING, ACCURACY, SCORES)
+RUNS = (STORY, DIVERGENCES, LOSSES, SAMPLES, CLASSES, OVER_TRAINING, ACCURACY, SCORES)
 EVIDENCE = (CLAIMS, AGREEMENT, ONE_RUN, VARIANCE, ABLATION)
 REWEIGHTING = (PLANAR, WEIGHT_TRAINING, RANKED, REMOVED, EFFECTS, FRONTIER)
 FIGURES: dict[str, Figure] = {figure.name: figure for figure in RUNS + EVIDENCE + REWEIGHTING}

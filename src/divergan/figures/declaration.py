@@ -25,6 +25,7 @@ class Tables:
     over_training: identity, step, fid.
     history: identity, step, critic_loss, generator_loss, bound, accuracy, v_real_mean, v_fake_mean, v_min, v_max.
     samples: key -> uint8 (n, H, W[, C]), on the same latent vectors for every run; "real" -> real images.
+    sample_labels: key -> whole numbers (n,), the classes that a conditional run's samples were made as.
     metrics, objectives: the declarations by name.
 
     The evidence, each table empty where the study has none. `low` and `high` are the ends of an interval throughout:
@@ -69,6 +70,7 @@ class Tables:
     over_training: pd.DataFrame = field(default_factory=pd.DataFrame)
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     samples: Mapping[str, np.ndarray] = field(default_factory=dict)
+    sample_labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     claims: pd.DataFrame = field(default_factory=pd.DataFrame)
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     feature_fids: pd.DataFrame = field(default_factory=pd.DataFrame)

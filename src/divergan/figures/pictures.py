@@ -41,7 +41,7 @@ def _caption_losses(tables: Tables) -> str:
     run = shown_run(tables)
     return (
         f"One training: {run['label']}, {run['arm']}, seed {run['seed']}. Losses of critic and generator, "
-        f"real images, and generated images, not selected.{_inverted(tables)}"
+        f"real images, and generated images, not selected.{inverted(tables)}"
     )
 
 
@@ -77,11 +77,11 @@ def _draw_strip(ax: Axes, tables: Tables, runs: pd.DataFrame, across: int) -> No
 def _caption_samples(tables: Tables) -> str:
     return (
         "Generated images of the first seed of each variant that has samples, not selected: every row starts from the "
-        f"same latent vectors, a column a vector. The first row is real.{_inverted(tables)}"
+        f"same latent vectors, a column a vector. The first row is real.{inverted(tables)}"
     )
 
 
-def _inverted(tables: Tables) -> str:
+def inverted(tables: Tables) -> str:
     """What a reader must know of grey pictures: `style.mosaic` inverts them."""
     return " Grey images are printed dark on white." if tables.samples["real"].ndim == 3 else ""
 

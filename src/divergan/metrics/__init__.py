@@ -11,6 +11,7 @@ from divergan.errors import DivergaNError
 from divergan.metrics.frechet import FID
 from divergan.metrics.inception_score import INCEPTION_SCORE
 from divergan.metrics.kernel_distance import KID
+from divergan.metrics.labels import CLASSIFICATION_ACCURACY_SCORE, LABEL_ACCURACY
 from divergan.metrics.memorisation import NEAREST_TRAINING_DISTANCE, copied_share, nearest_training_distances
 from divergan.metrics.modes import CLASS_KL, MODE_KL, MODES_COVERED, MODES_FOUND
 from divergan.metrics.neighbours import COVERAGE, DENSITY, PRECISION, RECALL
@@ -29,13 +30,18 @@ METRICS: dict[str, Metric] = {
     "modes_found": MODES_FOUND,
     "mode_kl": MODE_KL,
     "nearest_training_distance": NEAREST_TRAINING_DISTANCE,
+    "classification_accuracy_score": CLASSIFICATION_ACCURACY_SCORE,
+    "label_accuracy": LABEL_ACCURACY,
 }
 
 
-def measurable(provides: Iterable[str]) -> list[str]:
-    """The metrics that a feature set with `provides` (features.FeatureExtractor) can be measured by, in order."""
+def measurable(provides: Iterable[str], labelled: bool = False) -> list[str]:
+    """The metrics that a feature set with `provides` (features.FeatureExtractor) can be measured by, in order.
+
+    Those of labels are among them where the images are `labelled`.
+    """
     provided = set(provides)
-    return [name for name, metric in METRICS.items() if metric.needs in provided]
+    return [name for name, m in METRICS.items() if m.needs in provided and (labelled or not m.of_labels)]
 
 
 def measure(pair: Pair) -> dict[str, float]:

@@ -65,4 +65,5 @@ class Metric:
     better: Literal["lower", "higher"] | None  # None: read it beside its floor
     at_identity: float | None  # its value where generated and reference are the same images; None: it depends on them
     needs: Literal["features", "probabilities", "images", "classes", "stacked classes"]  # classes: the data's own
+    of_labels: bool = False  # whether it also needs the labels of the images: conditional generators alone have them
     compute: Callable[[Pair], float]

@@ -38,10 +38,14 @@ class OfVariant(Strict):
     @classmethod
     def _are_samplers(cls, names: list[str], info: ValidationInfo) -> list[str]:
         assert info.context is not None
-        samplers, trained_by = info.context
+        samplers, trained_by, conditional = info.context
         if names and not samplers:
             raise ValueError("there is no chapter `reweighting`, whose samplers it could name")
         own = objective(trained_by)
+        if names and conditional:
+            raise ValueError(
+                f"{names[0]} draws without labels, and this variant is conditional: only the prior has them"
+            )
         for name in names:
             needs = samplers[known(name, samplers)].needs
             if "ratio" in needs and own.log_ratio is None:
@@ -146,6 +150,8 @@ class Study(Strict):
 
     def fits(self, training: Training) -> None:
         """Raise where one run's settings and the study's do not go together."""
+        if training.conditional and (reason := self.unlabelled):
+            raise misfit(reason, "conditional")
         if isinstance(training.images, int) and training.images > self.data.splits.gan:
             raise misfit(f"{training.images} is more than data.splits.gan = {self.data.splits.gan}", "images")
         if training.batch > (images := self.training_images(training)):
@@ -163,6 +169,17 @@ class Study(Strict):
     def samples(self) -> int:
         """Images a run that the metrics compare with as many of the reference."""
         return self.evaluation.samples or self.data.splits.model_dump()[self.evaluation.reference]
+
+    @property
+    def unlabelled(self) -> str:
+        """Why no conditional generator can be trained and judged on the data, empty where one can."""
+        data = data_set(self.data.name)
+        if data.classes < 2:
+            return f"{data.name} has one class, and both players would get a label that tells nothing"
+        if any(side % 4 for side in data.shape[1:]):
+            sides = "x".join(map(str, data.shape[1:]))
+            return f"the classifier that judges the labels takes sides that 4 divides, and {data.name} is of {sides}"
+        return ""
 
     def training_images(self, training: Training) -> int:
         """How many images a run is trained on."""
@@ -231,7 +248,7 @@ def read(path: Path) -> Study | Theory:
             layers = (own_place, arm_place, ("training",))
             training = check(Training, merged(study.training, arm.training, arm.own(variant)), study, *layers)
             own = {"seeds": study.seeds_of(f"{variant}.{key}"), "sampling": study.sampling_of(f"{variant}.{key}")}
-            check(OfVariant, own, (samplers, training.objective), own_place, ())
+            check(OfVariant, own, (samplers, training.objective, training.conditional), own_place, ())
     return study
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from divergan.data import TRAINING_ARMS
 from divergan.kinds import Positive, named_objective, named_settings
@@ -59,6 +66,7 @@ class Training(Strict):
     checkpoints: Positive
     checkpoint_samples: Annotated[int, Field(ge=2)]
     history_every: Positive
+    conditional: bool = False  # whether both players get the labels
 
     @field_validator("objective")
     @classmethod
@@ -89,8 +97,16 @@ class Training(Strict):
             study.fits(self)
         return self
 
+    @model_serializer(mode="wrap")
+    def _dumped(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what came later and is not asked for: it was in no recipe before, and changes none."""
+        return {name: value for name, value in dump(self).items() if name != "conditional" or value}
+
     def _critic_fits(self) -> None:
         trained_by = objective(self.objective)
+        if self.conditional and trained_by.outputs > 1:
+            text = f"the score of an image with a label is the critic's output for the label, and with {self.objective}"
+            raise misfit(f"{text} the critic gives features, which belong to no label", "conditional")
         if self.critic.name == "identity" and not isinstance(trained_by, KernelDistance):
             text = f"'identity' gives pixels, which kernels compare, and {self.objective} needs scores"
             raise misfit(text, "critic", "name")

@@ -10,7 +10,7 @@ from divergan.pipeline.job import Job
 from divergan.pipeline.measures import evaluate
 from divergan.pipeline.models import data, features, train
 from divergan.pipeline.reweighting import oracle, reweight
-from divergan.pipeline.sampling import draw, model_of, sample
+from divergan.pipeline.sampling import draw, labels_of, model_of, sample
 from divergan.pipeline.showing import figures, report
 from divergan.pipeline.tables import compare
 from divergan.pipeline.theory import chapter
@@ -24,6 +24,7 @@ __all__ = [
     "evaluate",
     "features",
     "figures",
+    "labels_of",
     "model_of",
     "oracle",
     "report",

@@ -63,11 +63,11 @@ def kept_weights(path: Path, expected: str) -> dict[str, torch.Tensor]:
     return load_file(path)
 
 
-def save_grid(path: Path, images: torch.Tensor) -> None:
-    """Eight images a row as PNG; images (N, channels, H, W) in uint8, of one or three channels."""
+def save_grid(path: Path, images: torch.Tensor, columns: int = 8) -> None:
+    """Images as PNG, `columns` a row; images (N, channels, H, W) in uint8, of one or three channels."""
     from PIL import Image  # not torchvision's make_grid, whose import takes longer than most sample sets
 
-    gap, columns = 2, 8
+    gap = 2
     height, width = (gap + side for side in images.shape[2:])
     size = (width * min(columns, len(images)) + gap, height * math.ceil(len(images) / columns) + gap)
     grid = Image.new("L" if images.shape[1] == 1 else "RGB", size, "#404040")

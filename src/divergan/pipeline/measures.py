@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from divergan.data import TRAINING_ARMS, load_splits
@@ -52,15 +53,26 @@ def evaluate(job: Job) -> dict[str, Any]:
     if run is not None and "samplers" in job.step.input("sample").settings:
         return evaluate_sets(job, network, extracted)
 
-    folder = job.input("sample") if run is not None else None
-    generated = load_images(samples_file(folder, PRIOR)) if folder else extracted["training"].images[:count]
-    pair = Pair(generated=extract(network, generated), **extracted)
+    generated, labels = sampled(job) if run is not None else real_sample(job, extracted["training"])
+    pair = Pair(generated=replace(extract(network, generated), labels=labels), **extracted)
     write_json(job.out / METRICS, finite(metrics(job, pair)))
     write_json(job.out / OTHER_FEATURES, finite(other_features(job, generated, splits)))
     write_json(job.out / CONTROLS, finite(controls(network, pair)))
     if run is not None:
         write_json(job.out / OVER_TRAINING, over_training(job, network, run, pair.reference))
     return {"samples": count}
+
+
+def sampled(job: Job) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The images of the prior's sample set, and the labels that a conditional generator made them as."""
+    tensors = load_tensors(samples_file(job.input("sample"), PRIOR))
+    return tensors["images"], tensors.get("labels")
+
+
+def real_sample(job: Job, training: FeatureSet) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """As many real training images, with their labels where some run of the study is judged by its labels."""
+    chosen = first(training, job.step.settings["samples"])
+    return chosen.images, chosen.labels if job.step.settings.get("labelled") else None
 
 
 def trained_images(run: Step | None) -> tuple[tuple[str, ...], int | None]:
@@ -88,6 +100,7 @@ def real(
         features=joined("features", known),
         probabilities=joined("probabilities", known) if has_classes else None,
         images=joined("images", splits),
+        labels=joined("labels", splits),
     )
 
 
@@ -107,13 +120,13 @@ def evaluate_sets(job: Job, network: torch.nn.Module, extracted: dict[str, Featu
 
 
 def metrics(job: Job, pair: Pair) -> dict[str, float]:
-    """What the reference features can measure.
+    """What the reference features can measure, and of images with labels what the labels can.
 
     Real training images lie at distance 0 from themselves; their distance to training is that of the held-out
     reference.
     """
-    names = measurable(FEATURE_SETS[job.step.input("features").settings["name"]].provides)
-    values = measure_some(pair, names)
+    provides = FEATURE_SETS[job.step.input("features").settings["name"]].provides
+    values = measure_some(pair, measurable(provides, labelled=pair.generated.labels is not None))
     if job.step.key == REAL:
         held_out = Pair(generated=pair.reference, reference=pair.reference, training=pair.training)
         values |= measure_some(held_out, ["nearest_training_distance"])
@@ -169,8 +182,8 @@ def over_training(
 
 def first(images: FeatureSet, count: int) -> FeatureSet:
     """The first `count` images of a set (splits are shuffled)."""
-    probabilities = None if images.probabilities is None else images.probabilities[:count]
-    return FeatureSet(features=images.features[:count], probabilities=probabilities, images=images.images[:count])
+    known = {name: tensor[:count] for name, tensor in vars(images).items() if tensor is not None}
+    return replace(images, **known)
 
 
 def network_of(job: Job, step: Step) -> torch.nn.Module:

@@ -15,10 +15,12 @@ from divergan.data import (
     split,
     stacked,
     training_images,
+    training_labels,
     unstacked,
 )
 from divergan.features import FEATURE_SETS, classifier_accuracy, compare_weights, extract, train_classifier
 from divergan.networks import CRITICS, GENERATORS
+from divergan.networks.conditioning import one_hot
 from divergan.objectives import objective
 from divergan.params import Training
 from divergan.pipeline.files import (
@@ -113,13 +115,15 @@ def feature_network(step: Step, folder: Path) -> torch.nn.Module:
 def train(job: Job) -> dict[str, Any]:
     """One training run, from its last checkpoint where there is one."""
     settings, seed = Training.model_validate(job.step.settings["training"]), job.step.settings["seed"]
-    images = training_images(load_splits(job.input("data") / SPLITS), settings.images).to(job.device)
+    splits, count = load_splits(job.input("data") / SPLITS), classes_of(job.step)
+    images = training_images(splits, settings.images).to(job.device)
+    classes = one_hot(training_labels(splits, settings.images), count).to(job.device) if count else None
     trained_by = objective(settings.objective)
     players, record = begun(job, settings, image_shape(images), *earlier(job))
     with shown(job.step.key, settings.steps, "steps") as bar:
         bar.start(players.step)
         pace = Pace(job.out / "timing.csv", settings.batch, players.step)
-        train_players(settings, trained_by, players, record, images, seed, FileObserver(job, bar, pace))
+        train_players(settings, trained_by, players, record, images, seed, FileObserver(job, bar, pace), classes)
     if record.outcome == "diverged":
         players, _ = begun(job, settings, image_shape(images), *earlier(job))
     save_tensors(job.out / GENERATOR, checkpoints.weights(players.average))
@@ -127,6 +131,12 @@ def train(job: Job) -> dict[str, Any]:
     checkpoints.save(job.out / PLAYERS, players, record)
     save_history(job.out / HISTORY, record.history, HISTORY_COLUMNS)
     return {"outcome": record.outcome, "at_step": record.ended_at, "images_seen": players.drawn}
+
+
+def classes_of(run: Step) -> int:
+    """How many classes the generator of a training run is told of: those of its data, 0 where it is not conditional."""
+    conditional = Training.model_validate(run.settings["training"]).conditional
+    return run.input("data").settings["declared"]["classes"] if conditional else 0
 
 
 def image_shape(images: torch.Tensor) -> tuple[int, int, int]:
@@ -142,7 +152,8 @@ def earlier(job: Job) -> list[Path]:
 def begun(job: Job, settings: Training, shape: tuple[int, int, int], *checkpoint_files: Path) -> tuple[Players, Record]:
     """Fresh players, put where the first of the checkpoints that exists was."""
     networks = GENERATORS[settings.generator.name], CRITICS[settings.critic.name]
-    players = start(settings, objective(settings.objective), networks, shape, job.step.settings["seed"], job.device)
+    trained_by, seed, classes = objective(settings.objective), job.step.settings["seed"], classes_of(job.step)
+    players = start(settings, trained_by, networks, shape, seed, job.device, classes)
     found = next((path for path in checkpoint_files if path.is_file()), None)
     return players, checkpoints.restore(found, players) if found else Record()
 
@@ -153,7 +164,8 @@ def generator_of(folder: Path, run: Step, device: str) -> torch.nn.Module:
 
     settings = Training.model_validate(run.settings["training"])
     shape = tuple(run.input("data").settings["declared"]["shape"])
-    network = GENERATORS[settings.generator.name].build(settings.latent, settings.generator.hidden, shape)
+    inputs = settings.latent + classes_of(run)
+    network = GENERATORS[settings.generator.name].build(inputs, settings.generator.hidden, shape)
     network.load_state_dict(load_file(folder / GENERATOR))
     return network.to(device).eval().requires_grad_(False)
 
@@ -173,6 +185,7 @@ class FileObserver:
         folder = self.job.out / "checkpoints"
         save_tensors(folder / f"step-{players.step:08d}.safetensors", {"images": samples})
         picture = folder / f"step-{players.step:08d}.png"
-        save_grid(picture, samples[:64])
+        columns = classes_of(self.job.step) or 8  # a class a column
+        save_grid(picture, samples[: 8 * columns], columns)
         self.job.live.picture(picture, picture.name)
         checkpoints.save(self.job.out / STATE, players, record)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from divergan.data import load_splits, to_network
 from divergan.lazy import lazy
 from divergan.networks import CRITICS
+from divergan.networks.conditioning import labels_in_turn, one_hot
 from divergan.objectives import Objective, objective
 from divergan.params import Training, Weights
 from divergan.pipeline.files import CRITIC, SPLITS, WEIGHTS, samples_file, save_grid, save_tensors
 from divergan.pipeline.job import Job
-from divergan.pipeline.models import generator_of
+from divergan.pipeline.models import classes_of, generator_of
 from divergan.plan import PRIOR, Step
 from divergan.progress import shown
 from divergan.randomness import generator
@@ -56,25 +57,39 @@ def sample_set(job: Job, name: str) -> dict[str, Any]:
         return read_json(told)
     settings, facts = job.step.settings, {"outcome": "drawn", "reason": ""}
     model = model_of(job.root, job.step, name, job.device)
+    labels = labels_of(job.step.input("train"), settings["samples"])
     started = time.perf_counter()  # of drawing: networks are loaded and the ratio is calibrated once a generator
     try:
-        drawn = draw(model, job.step, name, settings["samples"], settings["seed"], EVALUATION_LATENTS)
+        drawn = draw(model, job.step, name, settings["samples"], settings["seed"], EVALUATION_LATENTS, labels)
     except Stuck as error:
         facts = {"outcome": "stuck", "reason": str(error)}
     write_json(job.out / f"timing.{name}.json", time.perf_counter() - started)
     if facts["outcome"] == "drawn":
         positions = {} if drawn.proposals is None else {"proposals": drawn.proposals.cpu()}
-        save_tensors(samples_file(job.out, name), {"images": drawn.images, **positions})
-        save_grid(job.out / f"{name}.png", drawn.images[:64])
+        made_as = {} if labels is None else {"labels": labels}
+        save_tensors(samples_file(job.out, name), {"images": drawn.images, **positions, **made_as})
+        columns = classes_of(job.step.input("train")) or 8  # a class a column
+        save_grid(job.out / f"{name}.png", drawn.images[: 8 * columns], columns)
     facts |= {"images": settings["samples"]} | asdict(model.cost)
     write_json(told, facts)
     return facts
 
 
-def draw(model: Model, step: Step, name: str, count: int, seed: int, purpose: str) -> Drawn:
-    """`count` images by the entry `name` of a sample step; raises Stuck where a proposal would never be accepted."""
+def labels_of(run: Step, count: int) -> torch.Tensor | None:
+    """The classes (count,) that the images of a conditional run's sample set are made as; None for other runs."""
+    return labels_in_turn(count, classes) if (classes := classes_of(run)) else None
+
+
+def draw(
+    model: Model, step: Step, name: str, count: int, seed: int, purpose: str, labels: torch.Tensor | None = None
+) -> Drawn:
+    """`count` images by the entry `name` of a sample step; raises Stuck where a proposal would never be accepted.
+
+    A conditional generator makes image i as the class labels[i].
+    """
     sampler, settings = declared(step, name)
     device = model.device
+    model.labels = None if labels is None else one_hot(labels, classes_of(step.input("train"))).to(device)
     random = Random(latents=generator(seed, purpose, device=device), choices=generator(seed, "choices", device=device))
     return sampler.draw(model, count, settings, random)
 
@@ -126,9 +141,10 @@ def critic_of(folder: Path, run: Step, device: str) -> torch.nn.Module:
 
     settings = Training.model_validate(run.settings["training"])
     shape = tuple(run.input("data").settings["declared"]["shape"])
-    network = build_critic(settings, objective(settings.objective), CRITICS[settings.critic.name], shape)
-    network.load_state_dict(load_file(folder / CRITIC))
-    return network.to(device).eval().requires_grad_(False)
+    trained_by, network = objective(settings.objective), CRITICS[settings.critic.name]
+    critic = build_critic(settings, trained_by, network, shape, classes_of(run))
+    critic.load_state_dict(load_file(folder / CRITIC))
+    return critic.to(device).eval().requires_grad_(False)
 
 
 def add_ratio(model: Model, root: Path, step: Step, trained_by: Objective) -> None:

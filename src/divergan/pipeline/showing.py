@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from divergan.data import DataSet, data_set, load_splits
 from divergan.features import FEATURE_SETS
 from divergan.lazy import lazy
-from divergan.metrics import METRICS, measurable
+from divergan.metrics import METRICS
 from divergan.objectives import objective
 from divergan.params import leaves
-from divergan.pipeline.files import HISTORY, SPLITS, load_images, samples_file
+from divergan.pipeline.files import HISTORY, SPLITS, load_images, load_tensors, samples_file
 from divergan.pipeline.job import Job
+from divergan.pipeline.models import classes_of
 from divergan.pipeline.sampler_showing import chapter_tables
 from divergan.pipeline.tables import identity
 from divergan.pipeline.theory import theory_figures, theory_report
@@ -41,7 +42,6 @@ def study_tables(job: Job) -> Tables:
 
     compared = job.input("compare")
     variants = job.step.input("compare").settings["variants"]
-    features = FEATURE_SETS[job.step.input("compare").settings["features"]]
     histories = [
         pd.read_parquet(place(job.root, run) / HISTORY).assign(**identity(run, variants))
         for run in job.step.inputs_of("train")
@@ -52,7 +52,8 @@ def study_tables(job: Job) -> Tables:
         **chapter_tables(job, compared),
         history=pd.concat(histories, ignore_index=True),
         samples=shown_samples(job),
-        metrics={name: METRICS[name] for name in measurable(features.provides)},
+        sample_labels=shown_labels(job),
+        metrics={name: metric for name, metric in METRICS.items() if name in set(read["floors"]["metric"])},
         objectives={name: objective(name) for name in job.step.settings["objectives"]},
     )
 
@@ -67,6 +68,16 @@ def shown_samples(job: Job) -> dict[str, Any]:
     data = job.step.inputs_of("train")[0].input("data")
     reference = job.step.input("compare").settings["reference"]
     return samples | {"real": pictures(load_splits(place(job.root, data) / SPLITS)[f"{reference}.images"])}
+
+
+def shown_labels(job: Job) -> dict[str, Any]:
+    """The classes that the shown samples of every conditional run were made as."""
+    runs = {step: step.input("train") for step in job.step.inputs_of("sample")}
+    return {
+        run.key: load_tensors(samples_file(place(job.root, step), PRIOR))["labels"][:SHOWN_SAMPLES].numpy()
+        for step, run in runs.items()
+        if classes_of(run)
+    }
 
 
 def pictures(images: Any) -> Any:

@@ -46,11 +46,13 @@ def compare(job: Job) -> dict[str, Any]:
     summary = summarise(runs, floors["metric"])
     published = published_numbers(job)
     measured = {"features": settings["features"], "n_samples": settings["samples"]}
+    unlabelled = runs[~runs["variant"].map(lambda variant: "conditional" in settings["variants"][variant])]
+    own_summary = summary[summary["variant"].isin(unlabelled["variant"])]  # the published GANs had no labels
     images = {variant: facts["training_images"] for variant, facts in settings["variants"].items()}
-    ours = summary.assign(training_images=summary["variant"].map(images))
+    ours = own_summary.assign(training_images=own_summary["variant"].map(images))
     fids, controls = feature_fids_table(job, runs), controls_of(job)
     chapter = sampler_tables(job, runs, FEATURE_SETS[settings["features"]].provides)
-    claimed = sampled_runs(runs, chapter["samplers"]) if "samplers" in chapter else runs
+    claimed = sampled_runs(unlabelled, chapter["samplers"]) if "samplers" in chapter else unlabelled
     judges = settings["reference"] == "evaluation" and not is_stacked(job)  # tuning images judge nothing
     claims = read(job.root / CLAIMS) if judges else []
     tables = {

@@ -133,7 +133,9 @@ class TrainedPlan:
         return self._step("sample", f"{run.key}.{PRIOR}", settings, (run,), *run.declarations, used)
 
     def _evaluate(self, key: str, inputs: tuple[Step, ...], features: list[Step] | None = None) -> Step:
-        settings = {"samples": self.study.samples, "reference": self.study.evaluation.reference}
+        settings: dict[str, Any] = {"samples": self.study.samples, "reference": self.study.evaluation.reference}
+        if key == REAL and any(training.conditional for training in self.variants.values()):
+            settings["labelled"] = True  # the ceilings of the metrics of labels
         return self._step("evaluate", key, settings, (self._data, *(features or self._features), *inputs))
 
     def _compare(self, inputs: tuple[Step, ...]) -> Step:
@@ -197,7 +199,7 @@ def variant_facts(study: params.Study, key: str, training: params.Training) -> d
         "regulariser_kind": training.regulariser_kind,
         "overlapping": training.images == "all",
         "training_images": study.training_images(training),
-    }
+    } | ({"conditional": True} if training.conditional else {})
 
 
 def sampler_facts(study: params.Study) -> dict[str, dict[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from divergan.lazy import lazy
+from divergan.networks.conditioning import scores_of
 from divergan.objectives import Objective
 from divergan.strict import Strict
 
@@ -23,7 +24,8 @@ class Batch:
     """One step's images, scores and players, as a penalty sees them.
 
     Images are floats (N, C, H, W) as the critic gets them, noise included; scores (N,) or (N, outputs). Which of them
-    carry a graph is what the due regularisers' `follows` ask for.
+    carry a graph is what the due regularisers' `follows` ask for. In a conditional GAN the real and the generated image
+    of a row have one label, and the scores are those of the images with it.
     """
 
     objective: Objective
@@ -35,9 +37,14 @@ class Batch:
     v_fake: torch.Tensor
     generator_loss: str  # one of GENERATOR_LOSSES
     random: torch.Generator
+    labels: torch.Tensor | None = None  # one-hot (N, K)
 
     def score(self, v: torch.Tensor) -> torch.Tensor:
         return self.objective.witness(v, self.v_real, self.v_fake)
+
+    def score_of(self, images: torch.Tensor) -> torch.Tensor:
+        """The score (N,) of other images, each with the label of its row."""
+        return self.score(scores_of(self.critic(images), self.labels))
 
 
 Penalty = Callable[[Batch, Any], "torch.Tensor"]

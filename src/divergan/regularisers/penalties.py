@@ -56,7 +56,7 @@ def gradient_penalty(batch: Batch, settings: GradientPenaltySettings) -> torch.T
         len(batch.real), *[1] * (batch.real.ndim - 1), generator=batch.random, device=batch.random.device
     )
     between = (batch.real + share * (batch.fake - batch.real)).detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(batch.score(batch.critic(between)).sum(), between, create_graph=True)
+    (gradient,) = torch.autograd.grad(batch.score_of(between).sum(), between, create_graph=True)
     excess = (gradient.square().flatten(1).sum(1) + 1e-12).sqrt() - 1
     return settings.weight * (excess if settings.sides == "two" else excess.relu()).square().mean()
 

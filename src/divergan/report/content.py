@@ -60,6 +60,7 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
         "other_objectives": [_named(o) for o in trained(tables).values() if not hasattr(o, "activation")],
         "flaws": _flaws(tables),
         "generator_losses": sorted(tables.runs["generator_loss"].unique()),
+        "conditional": list(tables.runs.loc[tables.runs["key"].isin(list(tables.sample_labels)), "arm"].unique()),
         "metrics": [_metric(m, tables) for m in tables.metrics.values()],
         "results": _results(tables, summary),
         "identical": _identical(tables),

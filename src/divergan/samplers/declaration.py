@@ -69,7 +69,9 @@ class Model:
     Set `cost` to a new Cost before each sampler: the pilot is computed once and charged to every sampler that uses it.
     """
 
-    generator: Callable[[torch.Tensor], torch.Tensor]  # z (n, latent) -> images float (n, C, H, W) in [-1, 1]
+    generator: Callable[
+        [torch.Tensor], torch.Tensor
+    ]  # z (n, latent), with its label if it takes one -> images float (n, C, H, W) in [-1, 1]
     latent: int
     device: torch.device | str
     weight: Callable[[torch.Tensor], torch.Tensor] | None = None  # z -> w (n,) >= 0, differentiable
@@ -79,6 +81,7 @@ class Model:
     real_log_ratios: torch.Tensor | None = None  # (n,) calibrated, of held-out real images: where MH chains start
     pilot: int = 10_000  # proposals that M, c and gamma come from
     most_draws: int = 10_000  # proposals for one more image, beyond which Stuck is raised
+    labels: torch.Tensor | None = None  # one-hot (count, K) of the images to draw, where the generator takes labels
     cost: Cost = field(default_factory=Cost)
     _pilots: dict[int, torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 

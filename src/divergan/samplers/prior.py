@@ -8,6 +8,7 @@ from pydantic import Field
 
 from divergan.data import to_uint8
 from divergan.lazy import lazy
+from divergan.networks.conditioning import conditioned
 from divergan.samplers.declaration import BLOCK, Drawn, Model, Random, Sampler, decoded, latents
 from divergan.strict import Strict
 
@@ -59,7 +60,7 @@ def proposed(model: Model, count: int, random: Random) -> torch.Tensor:
 
 
 def made(model: Model, z: torch.Tensor) -> Drawn:
-    return Drawn(images=decoded(model, z), latents=z.cpu())
+    return Drawn(images=decoded(model, conditioned(z, model.labels)), latents=z.cpu())
 
 
 def truncated(z: torch.Tensor, threshold: float) -> torch.Tensor:
