@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
@@ -52,6 +53,21 @@ def tables(
         history=pd.concat(history), samples=samples,
         metrics={name: METRICS[name] for name in VALUES}, objectives=OBJECTIVES, **evidence,
     )  # fmt: skip
+
+
+def with_labels(study: Tables) -> Tables:
+    """The same, in which every variant of BCE is conditional."""
+    made_as = {key: np.arange(64) % 10 for key in study.samples if key.startswith("bce.")}
+    values = {"classification_accuracy_score": 0.91, "label_accuracy": 0.88}
+    known = study.runs["key"].isin(list(made_as))
+    floors = pd.DataFrame({"metric": list(values), "floor": [0.97, 0.985], "n_samples": 1000})
+    return replace(
+        study,
+        runs=study.runs.assign(**{name: np.where(known, value, np.nan) for name, value in values.items()}),
+        floors=pd.concat([study.floors, floors], ignore_index=True),
+        metrics={**study.metrics, **{name: METRICS[name] for name in values}},
+        sample_labels=made_as,
+    )
 
 
 def one_run(random, arm: str, objective: str, family: str, seed: int, failing: bool) -> dict:

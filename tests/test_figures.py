@@ -22,14 +22,14 @@ from divergan.figures.style import PALETTE, colours, mosaic
 from divergan.objectives import OBJECTIVES
 from drawing import drawn, texts
 from synthetic_samplers import with_samplers
-from synthetic_tables import tables
+from synthetic_tables import tables, with_labels
 
 PRINT_HASHES = """
 import hashlib
 from synthetic_samplers import with_samplers
-from synthetic_tables import tables
+from synthetic_tables import tables, with_labels
 from divergan.figures import drawable, render
-study = with_samplers(tables(seeds=1, judged=True))
+study = with_labels(with_samplers(tables(seeds=1, judged=True)))
 for figure in drawable(study):
     print(figure.name, hashlib.sha256(render(figure, study)).hexdigest())
 """
@@ -42,11 +42,12 @@ def small():
 
 @pytest.fixture(scope="module")
 def large():
-    return with_samplers(tables(arms=("released", "stabilised"), seeds=5, failing=True, judged=True), stuck=True)
+    study = tables(arms=("released", "stabilised"), seeds=5, failing=True, judged=True)
+    return with_labels(with_samplers(study, stuck=True))
 
 
 def test_figures_are_the_same_bytes_in_another_process():
-    study = with_samplers(tables(seeds=1, judged=True))
+    study = with_labels(with_samplers(tables(seeds=1, judged=True)))
     here = Path(__file__).parent
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), *sys.path]), "PYTHONHASHSEED": "77"}
     command = [sys.executable, "-c", PRINT_HASHES]
@@ -139,6 +140,21 @@ def test_mosaic_keeps_order_and_prints_dark_on_white():
     colour = np.full((1, 2, 2, 3), 9, np.uint8)
     assert (mosaic(colour, 1) == colour[0]).all()
     assert (mosaic(images[..., None], 2, gap=1) == sheet).all()
+
+
+def test_classes_are_shown_a_column_each_and_only_where_there_are_labels(small, large):
+    assert "classes" not in [figure.name for figure in drawable(small)]
+    figure = drawn("classes", large)
+    assert [ax.get_ylabel() for ax in figure.axes] == ["BCE\nreleased", "BCE\nstabilised"]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == list(map(str, range(10)))
+    own = replace(small, samples={k: np.full((64, 4, 4), 0, np.uint8) for k in small.samples})
+    own.samples["bce.stabilised-s0"][:] = (25 * (np.arange(64) % 5))[:, None, None]
+    own = replace(own, sample_labels={"bce.stabilised-s0": np.arange(64) % 5})
+    sheet = drawn("classes", own).axes[0].images[0].get_array()
+    centres = [round(tick) for tick in drawn("classes", own).axes[0].get_xticks()]
+    assert sheet.shape == (3 * 6 - 2, 5 * 6 - 2)
+    for row in (1, 7, 13):
+        assert [255 - sheet[row, x] for x in centres] == [0, 25, 50, 75, 100], "a column is a class, by its number"
 
 
 def test_samples_say_where_there_are_none(large):

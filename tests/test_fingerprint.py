@@ -96,8 +96,8 @@ SAME = {
     "argument's annotation": ("training.py", "def adam(network: torch.nn.Module, ", "def adam(network: object, "),
     "annotation that names ours": (
         "training.py",
-        "    observer: Observer,\n) -> None:",
-        "    observer: Critic,\n) -> None:",
+        "    observer: Observer,\n    classes: torch.Tensor | None = None,\n) -> None:",
+        "    observer: Critic,\n    classes: torch.Tensor | None = None,\n) -> None:",
     ),
     "return annotation": (
         "training.py",

@@ -73,6 +73,7 @@ def test_real_images_are_their_own_copies_and_suffer_from_the_missing_rescaling(
     monkeypatch.chdir(trained[1])
     found = evaluated(Plan(Path("params.yaml")).step("evaluate", REAL), tmp_path / "real")
     assert found["controls.json"]["copied_share"] == 1
+    assert not {"classification_accuracy_score", "label_accuracy"} & found["metrics.json"].keys(), "no run has labels"
     assert found["controls.json"]["fid_training_reference"] == pytest.approx(0, abs=1e-6)  # the same images twice
     assert found["controls.json"]["fid_unrescaled"] > found["metrics.json"]["fid"]
     assert found["fid_by_features.json"]["digits"] == found["metrics.json"]["fid"]

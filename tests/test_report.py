@@ -21,7 +21,7 @@ from divergan.report import HERE, ReportError, compile_pdf
 from divergan.report.formulas import FormulaError, interval, number, typst
 from divergan.report.wording import source, text
 from synthetic_report import content, words, write
-from synthetic_tables import tables
+from synthetic_tables import tables, with_labels
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +163,17 @@ def test_without_values_the_message_says_what_to_do(tmp_path):
     (tmp_path / "values.json").write_text("{}")
     with pytest.raises(ReportError, match="Typst refused"):
         compile_pdf(tmp_path)
+
+
+def test_conditional_arms_are_named_with_what_judges_labels(small, small_folder, tmp_path):
+    assert "CAS" not in words(small_folder) and "conditional" not in words(small_folder)
+    study = with_labels(small)
+    row = next(row for row in content(study)["results"] if row["label"] == "Pearson χ²")
+    assert row["cells"]["classification_accuracy_score"]["mean"] == "–", "it has no labels"
+    folder = write(tmp_path, study, pictures=False)
+    assert "The GANs of stabilised are conditional" in words(folder)
+    assert "0.970" in words(folder) and "0.910" in words(folder)
+    assert compile_pdf(folder)
 
 
 @pytest.mark.parametrize("declared", [*OBJECTIVES.values(), *METRICS.values()], ids=lambda o: o.name)

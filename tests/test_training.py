@@ -55,6 +55,12 @@ KINDS = {
         "objective": "relativistic_bce",
     },
     "kernel on features": {"objective": "mmd_rational_quadratic", "regularisers": {"consensus": {"gamma": 0.1}}},
+    "labels": {
+        "conditional": True,
+        "ema_decay": 0.9,
+        "regularisers": {"gradient_penalty": {"weight": 1.0, "sides": "two"}},
+        "objective": "relativistic_bce",
+    },
     "several critic steps": {"n_critic": 3, "objective": "kl", "generator_loss": "bound", "history_every": 7},
 }
 

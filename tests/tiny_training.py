@@ -16,6 +16,7 @@ import torch
 from divergan import checkpoints, jobs, store
 from divergan.data import save_splits
 from divergan.networks import CRITICS, GENERATORS
+from divergan.networks.conditioning import one_hot
 from divergan.objectives import objective
 from divergan.params import Training, merged
 from divergan.plan import Plan, Step
@@ -23,6 +24,7 @@ from divergan.training import Players, Record, start, train
 from tiny_study import SMALL, project
 
 SHAPE = (1, 4, 4)
+CLASSES = 3
 SETTINGS = {
     "objective": "bce",
     "generator_loss": "alternative",
@@ -52,9 +54,16 @@ def images(count: int = 30) -> torch.Tensor:
     return torch.randint(0, 256, (count, *SHAPE), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
 
 
+def classes(chosen: Training, count: int = 30) -> torch.Tensor | None:
+    """Labels of `images`, one-hot (count, CLASSES), for a conditional training."""
+    labels = torch.randint(0, CLASSES, (count,), generator=torch.Generator().manual_seed(2))
+    return one_hot(labels, CLASSES) if chosen.conditional else None
+
+
 def begun(chosen: Training, seed: int = 0) -> Players:
     networks = GENERATORS[chosen.generator.name], CRITICS[chosen.critic.name]
-    return start(chosen, objective(chosen.objective), networks, SHAPE, seed, "cpu")
+    known = CLASSES if chosen.conditional else 0
+    return start(chosen, objective(chosen.objective), networks, SHAPE, seed, "cpu", known)
 
 
 class Keeper:
@@ -80,7 +89,7 @@ def ran(
     """A training to its end, from `state` if there is one."""
     players, keeper = begun(chosen, seed), Keeper(folder)
     record = checkpoints.restore(state, players) if state else Record()
-    train(chosen, objective(chosen.objective), players, record, images(), seed, keeper)
+    train(chosen, objective(chosen.objective), players, record, images(), seed, keeper, classes(chosen))
     return players, record, keeper
 
 

@@ -137,6 +137,15 @@ def test_training_images_are_gan_alone_or_all_but_evaluation():
         data.training_images(loaded, "evaluation")
 
 
+@pytest.mark.parametrize("which", ["gan", "all", 40])
+def test_training_labels_are_those_of_the_training_images(which):
+    raw = numbered([50] * 10)
+    label_of = dict(zip(identities(raw.training_images), raw.training_labels.tolist(), strict=True))
+    loaded = data.tensors(data.split(raw, EMBEDDED_SIZES | dict.fromkeys(EMBEDDED_SIZES, 100), 0))
+    found = [label_of[number] for number in identities(data.training_images(loaded, which).numpy())]
+    assert data.training_labels(loaded, which).tolist() == found
+
+
 def test_every_byte_survives_the_network_range():
     values = torch.arange(256, dtype=torch.uint8)
     network = data.to_network(values)

@@ -10,20 +10,29 @@ import torch
 
 from divergan.errors import DivergaNError
 from divergan.features import FEATURE_SETS, FeatureSet
-from divergan.metrics import METRICS, Pair, measurable, measure, measure_some
+from divergan.metrics import METRICS, Pair, labels, measurable, measure, measure_some
 
 each_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 CLASSES = 4
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _short_training():
+    """Of the classifier behind the classification accuracy score."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(labels, "SEEN", 1_500)
+        yield
+
+
 def images_of_classes(count, seed, classes=CLASSES):
-    """`count` images, equally many of each class: one cluster of features a class, and pixels of their own."""
+    """`count` images, equally many of each class: a cluster of features and a bright quarter a class."""
     owner = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % classes
     features = 4 * torch.eye(CLASSES, 12)[labels] + 0.5 * torch.randn(count, 12, generator=owner)
-    images = torch.randint(0, 256, (count, 1, 6, 6), generator=owner, dtype=torch.uint8)
+    images = torch.randint(0, 128, (count, 1, 8, 8), generator=owner, dtype=torch.uint8)
+    images += 127 * torch.eye(CLASSES, dtype=torch.uint8)[labels].repeat_interleave(16, dim=1).view(-1, 1, 8, 8)
     logits = 6 * torch.eye(CLASSES)[labels] + 0.5 * torch.randn(count, CLASSES, generator=owner)
-    return FeatureSet(features=features, probabilities=logits.softmax(dim=1), images=images)
+    return FeatureSet(features=features, probabilities=logits.softmax(dim=1), images=images, labels=labels)
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +45,15 @@ def good():
 
 @pytest.fixture(scope="module")
 def bad(good):
-    """Collapsed on one class, its features noisier and off the data, its probabilities nearly uniform.
+    """Collapsed on one class, whatever was asked for, its features off the data, its probabilities nearly uniform.
 
     The noise is small on purpose: much noise makes the generated balls wide, and recall then rises.
     """
     collapsed = images_of_classes(200, 3, classes=1)
     noise = 0.5 * torch.randn(200, 12, generator=torch.Generator().manual_seed(4)) + 2
     probabilities = 0.1 * collapsed.class_probabilities + 0.9 / CLASSES
-    generated = replace(collapsed, features=collapsed.features + noise, probabilities=probabilities)
+    asked = torch.arange(200) % CLASSES
+    generated = replace(collapsed, features=collapsed.features + noise, probabilities=probabilities, labels=asked)
     return Pair(generated=generated, reference=good.reference, training=good.training)
 
 
@@ -72,6 +82,8 @@ def test_needs_what_it_declares(metric, good):
     def spoiled(images, part):
         if part in ("probabilities", "classes"):
             return replace(images, probabilities=None)
+        if part == "labels":
+            return replace(images, labels=None)
         return replace(images, **{part: torch.zeros_like(getattr(images, part))})
 
     def value(part):
@@ -81,20 +93,24 @@ def test_needs_what_it_declares(metric, good):
             return None
 
     sides = Pair(generated=good.generated, reference=good.reference, training=good.training)
-    needed = "probabilities" if "classes" in metric.needs else metric.needs
-    unchanged = {part for part in ("features", "probabilities", "images") if value(part) == metric.compute(good)}
-    assert unchanged == {"features", "probabilities", "images"} - {needed}
+    needed = {"probabilities" if "classes" in metric.needs else metric.needs}
+    needed |= {"labels"} if metric.of_labels else set()
+    parts = {"features", "probabilities", "images", "labels"}
+    assert {part for part in parts if value(part) == metric.compute(good)} == parts - needed
 
 
 @each_metric
 def test_order_of_images_does_not_matter(metric, good):
     if metric.name == "inception_score":
         pytest.skip("its splits depend on the order, as published")
+    if metric.name == "classification_accuracy_score":
+        pytest.skip("its classifier meets the images in their order")
     order = torch.randperm(160, generator=torch.Generator().manual_seed(5))
     turned = FeatureSet(
         features=good.generated.features[order],
         probabilities=good.generated.class_probabilities[order],
         images=good.generated.images[order],
+        labels=good.generated.known_labels[order],
     )
     pair = Pair(generated=turned, reference=good.reference, training=good.training)
     assert metric.compute(pair) == pytest.approx(metric.compute(good), rel=1e-9, abs=1e-9)  # float64 sums reordered
@@ -105,8 +121,10 @@ def test_no_entry_is_unclassified():
     assert len({metric.label for metric in METRICS.values()}) == len(METRICS)
     assert {metric.better for metric in METRICS.values()} <= {"lower", "higher", None}
     assert all(metric.label and metric.unit and metric.source for metric in METRICS.values())
-    reachable = set().union(*(measurable(each.provides) for each in FEATURE_SETS.values()))
+    reachable = set().union(*(measurable(each.provides, labelled=True) for each in FEATURE_SETS.values()))
     assert reachable == METRICS.keys()
+    unlabelled = set().union(*(measurable(each.provides) for each in FEATURE_SETS.values()))
+    assert reachable - unlabelled == {"classification_accuracy_score", "label_accuracy"}
 
 
 def test_every_declaration_is_registered():
@@ -132,9 +150,9 @@ def test_unknown_metric_is_refused(good):
 
 
 def test_inception_has_no_modes():
-    modes = {"modes_covered", "class_kl"}, {"modes_found", "mode_kl"}
+    modes = {"modes_covered", "class_kl", "label_accuracy"}, {"modes_found", "mode_kl"}
     for name, absent in (("inception", modes[0] | modes[1]), ("digits", modes[1]), ("stacked_digits", modes[0])):
-        assert set(METRICS) - set(measurable(FEATURE_SETS[name].provides)) == absent
+        assert set(METRICS) - set(measurable(FEATURE_SETS[name].provides, labelled=True)) == absent
 
 
 def test_too_few_images_for_neighbours(good):

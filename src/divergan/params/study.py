@@ -176,6 +176,8 @@ class Study(Strict):
         data = data_set(self.data.name)
         if data.classes < 2:
             return f"{data.name} has one class, and both players would get a label that tells nothing"
+        if data.stacks:
+            return f"the classifier that judges the labels knows single digits, and {data.name} has labels of three"
         if any(side % 4 for side in data.shape[1:]):
             sides = "x".join(map(str, data.shape[1:]))
             return f"the classifier that judges the labels takes sides that 4 divides, and {data.name} is of {sides}"
