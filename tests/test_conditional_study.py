@@ -47,6 +47,8 @@ def test_what_is_not_conditional_has_the_recipe_that_it_had(tmp_path, monkeypatc
     monkeypatch.chdir(project(tmp_path / "project"))
     before = recipes(tmp_path)
     assert recipes(tmp_path, ("n_critic: 1 ", "conditional: false\n  n_critic: 1 ")) == before
+    run = Plan(tmp_path / "params.yaml").of("train")[0]
+    assert "conditional" not in run.settings["training"]
     after = recipes(tmp_path, ("{objective: bce}", "{objective: bce, conditional: true}"))
     changed = {key for key in before if before[key] != after[key]}
     shown = {"compare tables", "figures figures", "report report"}
