@@ -52,10 +52,11 @@ def test_labels_in_turn_are_balanced_from_every_beginning():
         assert found.max() - found.min() <= 1
 
 
-@pytest.mark.parametrize("name", ["mlp", "mlp_batchnorm", "linear_batchnorm"])
+@pytest.mark.parametrize("name", ["mlp", "mlp_batchnorm", "linear_batchnorm", "dcgan"])
 def test_any_generator_takes_labels_and_any_critic_gives_a_score_a_class(name):
     """Conditioning asks of an architecture only what every one has: a number of inputs, a number of outputs."""
-    chosen = settings(**CONDITIONAL, generator={"name": name}, critic={"name": "mlp" if name == "mlp" else "maxout"})
+    critic = {"dcgan": "dcgan", "linear_batchnorm": "maxout"}.get(name, "mlp")
+    chosen = settings(**CONDITIONAL, generator={"name": name}, critic={"name": critic})
     players = begun(chosen)
     drawn = players.generator(conditioned(torch.zeros(8, chosen.latent), one_hot(LABELS, CLASSES)))
     assert drawn.shape == (8, 1, 4, 4) and players.critic(drawn).shape == (8, CLASSES)

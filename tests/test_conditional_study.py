@@ -71,7 +71,12 @@ def test_a_critic_that_gives_features_is_refused_by_its_objective(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"), [({"classes": 1}, "embedded has one class"), ({"shape": (3, 30, 28)}, "embedded is of 30x28")]
+    ("changes", "told"),
+    [
+        ({"classes": 1}, "embedded has one class"),
+        ({"stacks": "mnist"}, "embedded has labels of three"),
+        ({"shape": (3, 30, 28)}, "embedded is of 30x28"),
+    ],
 )
 def test_data_without_classes_or_of_a_size_that_cannot_be_judged_is_refused(tmp_path, monkeypatch, changes, told):
     monkeypatch.setitem(DATASETS, "embedded", replace(sets.EMBEDDED, **changes))

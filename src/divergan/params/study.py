@@ -150,8 +150,8 @@ class Study(Strict):
 
     def fits(self, training: Training) -> None:
         """Raise where one run's settings and the study's do not go together."""
-        if training.conditional and (reason := self.unlabelled):
-            raise misfit(reason, "conditional")
+        if training.conditional and (why := self.unlabelled):
+            raise misfit(why, "conditional")
         if isinstance(training.images, int) and training.images > self.data.splits.gan:
             raise misfit(f"{training.images} is more than data.splits.gan = {self.data.splits.gan}", "images")
         if training.batch > (images := self.training_images(training)):
