@@ -39,7 +39,10 @@ def images_of_classes(count, seed, classes=CLASSES):
 def good():
     """As many generated as reference images is no assumption of any metric: 160 against 200."""
     return Pair(
-        generated=images_of_classes(160, 0), reference=images_of_classes(200, 1), training=images_of_classes(200, 2)
+        generated=images_of_classes(160, 0),
+        reference=images_of_classes(200, 1),
+        training=images_of_classes(200, 2),
+        validation=images_of_classes(100, 3),
     )
 
 
@@ -54,7 +57,7 @@ def bad(good):
     probabilities = 0.1 * collapsed.class_probabilities + 0.9 / CLASSES
     asked = torch.arange(200) % CLASSES
     generated = replace(collapsed, features=collapsed.features + noise, probabilities=probabilities, labels=asked)
-    return Pair(generated=generated, reference=good.reference, training=good.training)
+    return Pair(generated=generated, reference=good.reference, training=good.training, validation=good.validation)
 
 
 @each_metric
@@ -67,7 +70,7 @@ def test_worse_images_score_worse(metric, good, bad):
 
 @each_metric
 def test_value_at_identity(metric, good):
-    same = Pair(generated=good.reference, reference=good.reference, training=good.training)
+    same = Pair(generated=good.reference, reference=good.reference, training=good.training, validation=good.validation)
     value = metric.compute(same)
     if metric.at_identity is None:
         assert math.isfinite(value)
@@ -92,7 +95,7 @@ def test_needs_what_it_declares(metric, good):
         except DivergaNError:
             return None
 
-    sides = Pair(generated=good.generated, reference=good.reference, training=good.training)
+    sides = Pair(generated=good.generated, reference=good.reference, training=good.training, validation=good.validation)
     needed = {"probabilities" if "classes" in metric.needs else metric.needs}
     needed |= {"labels"} if metric.of_labels else set()
     parts = {"features", "probabilities", "images", "labels"}
@@ -112,7 +115,7 @@ def test_order_of_images_does_not_matter(metric, good):
         images=good.generated.images[order],
         labels=good.generated.known_labels[order],
     )
-    pair = Pair(generated=turned, reference=good.reference, training=good.training)
+    pair = Pair(generated=turned, reference=good.reference, training=good.training, validation=good.validation)
     assert metric.compute(pair) == pytest.approx(metric.compute(good), rel=1e-9, abs=1e-9)  # float64 sums reordered
 
 
@@ -158,7 +161,10 @@ def test_inception_has_no_modes():
 def test_too_few_images_for_neighbours(good):
     few = images_of_classes(5, 0)
     with pytest.raises(DivergaNError, match="5 generated images"):
-        measure_some(Pair(generated=few, reference=good.reference, training=good.training), ["recall"])
+        measure_some(
+            Pair(generated=few, reference=good.reference, training=good.training, validation=good.validation),
+            ["recall"],
+        )
 
 
 def test_distances_are_computed_once(good, monkeypatch):
@@ -167,7 +173,7 @@ def test_distances_are_computed_once(good, monkeypatch):
 
     kept = module.distances
     monkeypatch.setattr(module, "distances", lambda x, y: calls.append(1) or kept(x, y))
-    fresh = Pair(generated=good.generated, reference=good.reference, training=good.training)
+    fresh = Pair(generated=good.generated, reference=good.reference, training=good.training, validation=good.validation)
     measure_some(fresh, ["precision", "recall", "density", "coverage"])
     assert len(calls) == 1
 

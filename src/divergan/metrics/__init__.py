@@ -16,6 +16,7 @@ from divergan.metrics.memorisation import NEAREST_TRAINING_DISTANCE, copied_shar
 from divergan.metrics.modes import CLASS_KL, MODE_KL, MODES_COVERED, MODES_FOUND
 from divergan.metrics.neighbours import COVERAGE, DENSITY, PRECISION, RECALL
 from divergan.metrics.pair import Metric, Pair
+from divergan.metrics.parzen import PARZEN
 
 METRICS: dict[str, Metric] = {
     "fid": FID,
@@ -30,6 +31,7 @@ METRICS: dict[str, Metric] = {
     "modes_found": MODES_FOUND,
     "mode_kl": MODE_KL,
     "nearest_training_distance": NEAREST_TRAINING_DISTANCE,
+    "parzen": PARZEN,
     "classification_accuracy_score": CLASSIFICATION_ACCURACY_SCORE,
     "label_accuracy": LABEL_ACCURACY,
 }

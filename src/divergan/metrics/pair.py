@@ -28,6 +28,7 @@ class Pair:
     generated: FeatureSet
     reference: FeatureSet
     training: FeatureSet
+    validation: FeatureSet | None = None  # real images that are neither, for what a metric chooses by itself
 
     @cached_property
     def cross_distances(self) -> torch.Tensor:

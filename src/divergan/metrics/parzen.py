@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from math import log, pi
 from typing import TYPE_CHECKING
 
+from divergan.errors import DivergaNError
 from divergan.lazy import lazy
+from divergan.metrics.pair import Metric, Pair
 
 if TYPE_CHECKING:
     import torch
@@ -51,3 +53,29 @@ def squares(samples: torch.Tensor, points: torch.Tensor) -> Iterator[torch.Tenso
     for rows in points.split(max(1, LARGEST // len(samples))):
         scale = rows.square().sum(1, keepdim=True) + norms
         yield torch.addmm(scale, rows, samples.T, alpha=-2).clamp_(min=0)
+
+
+def flat(images: torch.Tensor) -> torch.Tensor:
+    """uint8 (n, C, H, W) as float64 (n, C*H*W) in [0, 1]."""
+    return images.flatten(1).double() / 255
+
+
+def _parzen(pair: Pair) -> float:
+    """Goodfellow et al. (2014): sigma by validation images, then the mean over the reference."""
+    if pair.validation is None:
+        raise DivergaNError("the Parzen log-likelihood chooses its sigma by validation images, and got none")
+    samples = flat(pair.generated.images)
+    sigma = choose_sigma(samples, flat(pair.validation.images))
+    return float(parzen_log_likelihood(samples, flat(pair.reference.images), sigma).mean())
+
+
+PARZEN = Metric(
+    name="parzen",
+    label="Parzen log-likelihood",
+    unit="nats",
+    source="goodfellow2014gan, section 5",
+    better="higher",
+    at_identity=None,
+    needs="images",
+    compute=_parzen,
+)

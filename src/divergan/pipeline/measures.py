@@ -36,6 +36,9 @@ else:
     torch = lazy("torch")
 
 
+VALIDATION, VALIDATION_IMAGES = ("classifier",), 1000  # neither the GAN's nor ever the reference
+
+
 def evaluate(job: Job) -> dict[str, Any]:
     """Every metric of one sample set, FID over its training, what other features and a faulty protocol would see.
 
@@ -48,6 +51,7 @@ def evaluate(job: Job) -> dict[str, Any]:
     extracted = {
         "reference": reference(job, reference_step, splits),
         "training": real(job, reference_step, splits, *trained_images(run)),
+        "validation": real(job, reference_step, splits, VALIDATION, VALIDATION_IMAGES),
     }
     network = network_of(job, reference_step)
     if run is not None and "samplers" in job.step.input("sample").settings:

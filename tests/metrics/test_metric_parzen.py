@@ -7,8 +7,10 @@ from math import log, pi
 import pytest
 import torch
 
-from divergan.metrics import parzen
-from divergan.metrics.parzen import SIGMAS, choose_sigma, parzen_log_likelihood
+from divergan.errors import DivergaNError
+from divergan.features import FeatureSet
+from divergan.metrics import Pair, parzen
+from divergan.metrics.parzen import PARZEN, SIGMAS, choose_sigma, parzen_log_likelihood
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -77,3 +79,26 @@ def test_the_chosen_width_has_the_highest_likelihood():
     assert means[SIGMAS.index(best)] == max(means)
     assert 0 < SIGMAS.index(best) < len(SIGMAS) - 1
     assert choose_sigma(samples, points, (0.01, 50.0)) == 50.0
+
+
+def test_the_metric_is_the_published_protocol_on_images_in_the_unit_range():
+    """Written out: sigma by validation, then the mean over the reference; grey levels over 255."""
+    owner = torch.Generator().manual_seed(0)
+    images = [torch.randint(0, 256, (n, 1, 3, 3), generator=owner, dtype=torch.uint8) for n in (30, 40, 20)]
+    sets = [FeatureSet(features=torch.zeros(len(own), 1), probabilities=None, images=own) for own in images]
+    pair = Pair(generated=sets[0], reference=sets[1], training=sets[1], validation=sets[2])
+    samples, points, validation = (own.reshape(len(own), 9).double() / 255 for own in images)
+
+    def density(at, sigma):
+        squares = (at[:, None] - samples).square().sum(2)
+        return ((-squares / (2 * sigma**2)).exp().mean(1) / (2 * pi * sigma**2) ** 4.5).log().mean()
+
+    chosen = max(SIGMAS, key=lambda sigma: density(validation, sigma))
+    assert chosen not in (SIGMAS[0], SIGMAS[-1])
+    assert PARZEN.compute(pair) == pytest.approx(float(density(points, chosen)), rel=1e-12)
+
+
+def test_the_metric_wants_validation_images():
+    one = FeatureSet(features=torch.zeros(2, 1), probabilities=None, images=torch.zeros(2, 1, 2, 2, dtype=torch.uint8))
+    with pytest.raises(DivergaNError, match="got none"):
+        PARZEN.compute(Pair(generated=one, reference=one, training=one))
