@@ -30,7 +30,7 @@ from divergan.chapters.supports import (
 )
 from divergan.objectives import OBJECTIVES, objective
 from divergan.randomness import generator
-from divergan.report.supports import vanishing
+from divergan.report.supports import power, vanishing
 
 SETTINGS = {
     "objectives": ["bce"],
@@ -263,6 +263,13 @@ def test_what_vanishes_is_told_by_its_cause():
         ]
     )  # fmt: skip
     assert vanishing(looks) == {"all": 3, "gone": 2, "by_score": 1, "by_slope": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"), [(1.6e29, "10²⁹"), (-3e31, "\N{MINUS SIGN}10³¹"), (2951.0, ""), (nan, ""), (-0.5, "")]
+)
+def test_large_numbers_are_powers_of_ten(value, printed):
+    assert power(value) == printed
 
 
 @pytest.mark.parametrize(

@@ -53,13 +53,13 @@ def _draw_ratio(ax: Axes, lines: pd.DataFrame) -> None:
     for low, edge, name in ((0.0, reach, "P"), (start, -reach, "Q")):
         ax.axvspan(low, low + 1, color="#eeeeee", linewidth=0)
         ax.plot([low, low + 1], [edge, edge], color=PALETTE[4], linewidth=3, solid_capstyle="butt", clip_on=False)
-        ax.text(low + 0.5, -0.86 * edge, name, ha="center", va="center")
+        ax.text(low + 0.5, -0.1 * edge, name, ha="center", va="center")
     for i, step in enumerate(steps):
         at = own[own["step"] == step]
         alpha = (i + 1) / len(steps)
         ax.plot(at["x"], at["log_ratio"], color=PALETTE[2], alpha=alpha, linewidth=1.1, label=f"{step:,}")
     ax.set(xlabel="$x$", ylabel="learned $\\log p/q$", ylim=(-reach, reach), xlim=(own["x"].min(), own["x"].max()))
-    ax.legend(title="critic steps", title_fontsize=6, fontsize=6, loc="center right", handlelength=1.0)
+    ax.legend(title="critic steps", title_fontsize=6, fontsize=6, loc="lower left", handlelength=1.0)
     ax.set_title(f"{own['label'].iloc[0]}, $\\theta$ frozen")
 
 

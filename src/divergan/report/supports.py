@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import floor, isfinite, log10
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from divergan.chapters.supports import NEAR, RULES, STARTS
-from divergan.report.wording import NONE, Tables, ranged, text
+from divergan.report.wording import MINUS, NONE, SUPERSCRIPT, Tables, ranged, text
 
 GONE = 0.1  # of its highest look: a gradient below it counts as vanishing
 HELD = 0.5  # |dL/dv| above it counts as not vanishing
 INFINITE = "∞"
+LARGE = 1e4  # beyond it a table tells the power of ten
 
 
 def supports(tables: Tables) -> dict[str, Any]:
@@ -43,9 +45,22 @@ def frozen(row: Mapping[Any, Any], looks: pd.DataFrame) -> dict[str, Any]:
     return {
         "label": row["label"], "loss": row["generator_loss"], "n": int(row["n"]), "n_runs": int(row["n_runs"]),
         "exact": INFINITE if np.isinf(exact) else text(exact),
-        "bound": ranged(row, "bound"), "pull": text(row["pull"]), "first": ranged(first, "gradient"),
-        "last": ranged(row, "gradient"),
+        "bound": ranged(row, "bound"), "pull": power(row["pull"]) or text(row["pull"]),
+        "first": sized(first, "gradient"), "last": sized(row, "gradient"),
     }  # fmt: skip
+
+
+def sized(row: Mapping[Any, Any], name: str) -> dict[str, str]:
+    """A mean with its interval; one that is LARGE as a power of ten alone."""
+    large = power(row[name])
+    return {"mean": large, "low": NONE, "high": NONE} if large else ranged(row, name)
+
+
+def power(value: float) -> str:
+    """The power of ten next below a LARGE number, "10²⁹" or "−10²⁹"; empty for any other."""
+    if not isfinite(value) or abs(value) < LARGE:
+        return ""
+    return f"{MINUS if value < 0 else ''}10{str(floor(log10(abs(value)))).translate(SUPERSCRIPT)}"
 
 
 def vanishing(looks: pd.DataFrame) -> dict[str, int]:
