@@ -51,7 +51,7 @@ def _label_accuracy(pair: Pair) -> float:
 CLASSIFICATION_ACCURACY_SCORE = Metric(
     name="classification_accuracy_score",
     label="CAS",
-    unit="1",
+    unit="share of reference images",
     source="ravuri2019classification, section 3",
     better="higher",
     at_identity=None,  # a classifier's accuracy on its own training images
@@ -63,7 +63,7 @@ CLASSIFICATION_ACCURACY_SCORE = Metric(
 LABEL_ACCURACY = Metric(
     name="label_accuracy",
     label="Labels obeyed",
-    unit="1",
+    unit="share of generated images",
     source="odena2017acgan, section 4.1",
     better="higher",
     at_identity=None,  # the classifier's accuracy on the reference
