@@ -208,6 +208,17 @@ def test_the_penalty_is_taken_between_the_sides():
     assert float(places.mean()) == pytest.approx(2.5, abs=0.06)
 
 
+def test_the_estimate_and_the_steepest_slope_are_those_of_the_points():
+    """v = x²/2 has the slope |x|, and E_P v - E_Q v of points at ±3 and ±1 is 9/2 - 1/2."""
+
+    def parabola(x: torch.Tensor) -> torch.Tensor:
+        return x[..., 0].square() / 2
+
+    fresh = torch.tensor([3.0, -3.0, 1.0, -1.0]).view(1, 4, 1)
+    (found,) = lipschitz.judged(parabola, objective("wasserstein"), fresh)
+    assert (found["estimate"], found["slope"]) == pytest.approx((4, 3))
+
+
 def test_learned_w1_by_way(made):
     """On a line after few steps: near W1 by penalty and spectral norm, nowhere near by clipping; slopes as held."""
     last = made["distances_learned_summary"].query("step == 120 and pair == 'shift' and dimension == 1")
