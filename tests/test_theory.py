@@ -135,6 +135,32 @@ chapters:
     penalty: 1.0
     clip: 0.1
     noise: 0.5
+  atlas:
+    targets: [line]
+    objectives:
+      kl: [none, instance_noise]
+      wasserstein: [gradient_penalty]
+    generator_losses: [bound, alternative]
+    landmarks: [reverse_kl]
+    seeds: [0, 1]
+    hidden: 4
+    batch: 16
+    steps: 4
+    n_critic: 1
+    critic_learning_rate: 0.01
+    learning_rate: 0.02
+    gamma: 0.1
+    penalty: 1.0
+    noise: 0.5
+  bilinear:
+    rules: [simultaneous, extragradient, optimistic]
+    dimensions: [1, 2]
+    conditions: [2.0]
+    step_sizes: [0.4]
+    seeds: [0, 1]
+    steps: 250
+    tolerance: 0.01
+    gamma: 0.5
 """
 
 
@@ -198,6 +224,8 @@ def test_the_report_prints_the_tables(made):
     assert values["distances"]["failed"] == 3 * 2  # their learning rate
     assert "6 critics did not stay finite" in page
     assert values["likelihood"]["most"] == "3"
+    assert values["atlas"]["runs"] == 2 * 5
+    assert values["bilinear"]["as_foretold"] == values["bilinear"]["games"] == 12
     assert values["dynamics"]["foretold"]["known"] < values["dynamics"]["combinations"] == 12
 
 
@@ -254,6 +282,8 @@ def test_a_part_made_again_has_the_same_rows(made, tmp_path, monkeypatch):
         ("batch: 64", "batch: 0", "line 12: chapters.gaussian.batch = 0"),
         ("blown: {", "blown: {bathc: 3, ", "chapters.modes.variants.blown: bathc"),
         ("rules: [alternating,", "rules: [sideways,", "there is no 'sideways'"),
+        ("wasserstein: [gradient", "wasserstein: [none, gradient", "chapters.atlas.objectives"),
+        ("rules: [simultaneous,", "rules: [sideways,", "line 135: chapters.bilinear.rules"),
         ("threads: 1", "", "threads: is missing"),
     ],
 )

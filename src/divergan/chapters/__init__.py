@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from divergan.chapters.atlas import ATLAS
+from divergan.chapters.bilinear import BILINEAR
 from divergan.chapters.bounds import BOUNDS
 from divergan.chapters.declaration import Chapter, Part
 from divergan.chapters.distances import DISTANCES
@@ -15,5 +17,9 @@ from divergan.chapters.supports import SUPPORTS
 __all__ = ["CHAPTERS", "Chapter", "Part"]
 
 CHAPTERS: dict[str, Chapter] = {
-    chapter.name: chapter for chapter in (GAUSSIAN, PLUG_IN, MODES, BOUNDS, DISTANCES, SUPPORTS, LIKELIHOOD, DYNAMICS)
+    chapter.name: chapter
+    for chapter in (
+        *(GAUSSIAN, PLUG_IN, MODES, BOUNDS, DISTANCES, SUPPORTS, LIKELIHOOD),
+        *(DYNAMICS, ATLAS, BILINEAR),
+    )
 }

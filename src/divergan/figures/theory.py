@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from divergan.figures.atlas import ATLAS
+from divergan.figures.bilinear import BILINEAR
 from divergan.figures.bounds import BOUNDS
 from divergan.figures.distances import DISTANCES
 from divergan.figures.dynamics import DYNAMICS
@@ -22,4 +24,6 @@ FIGURES: dict[str, tuple[Any, ...]] = {
     "distances": (DISTANCES,),
     "likelihood": (LIKELIHOOD,),
     "dynamics": (DYNAMICS,),
+    "atlas": (ATLAS,),
+    "bilinear": (BILINEAR,),
 }

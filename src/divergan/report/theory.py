@@ -7,6 +7,8 @@ from typing import Any
 
 from divergan.comparison import CONFIDENCE
 from divergan.figures.theory import FIGURES
+from divergan.report.atlas import atlas
+from divergan.report.bilinear import bilinear
 from divergan.report.bounds import bounds
 from divergan.report.distances import distances
 from divergan.report.dynamics import dynamics
@@ -26,6 +28,8 @@ VALUES = {
     "distances": distances,
     "likelihood": likelihood,
     "dynamics": dynamics,
+    "atlas": atlas,
+    "bilinear": bilinear,
 }
 
 
