@@ -12,7 +12,7 @@ from divergan.chapters.critics import Critics
 from divergan.chapters.fitting import critic_cost, drawn, fitted, slope
 from divergan.chapters.landmarks import LINE, MIXTURES, PLANE
 from divergan.objectives import objective
-from divergan.report.atlas import atlas, cell
+from divergan.report.atlas import atlas, cell, loss_row
 
 SETTINGS = {
     "targets": ["line"],
@@ -123,7 +123,9 @@ def test_relativistic_averages_stay_within_a_seed():
     x, fake = torch.randn(2, 30, 1), torch.randn(2, 30, 1)
     both = critic_cost(own, critics, x, fake, "none", torch.rand(2, 30, 1), {})
     v_real, v_fake = critics(x), critics(fake)
-    assert float(both) == pytest.approx(sum(float(own.critic_loss(v_real[i], v_fake[i])) for i in (0, 1)), abs=1e-5)
+    assert float(both.detach()) == pytest.approx(
+        sum(float(own.critic_loss(v_real[i], v_fake[i]).detach()) for i in (0, 1)), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", ["kl", "relativistic_average_bce", "mmd_energy"])
@@ -271,6 +273,13 @@ def test_the_reports_counts(rows):
     assert values["alternative"] == {"apart": 1, "shorter": 1}
     assert values["targets"][0]["landmarks"][0]["places"][0] == {"mean": "1.0100", "std": "1.8307"}
     assert len(values["targets"][0]["landmarks"][0]["places"]) == 2
+
+
+def test_a_row_names_each_theory_once():
+    own = pd.DataFrame({"regulariser": ["r1", "gradient_penalty"], "theory": ["Sobolev", "W1"], "n": 0})
+    row = loss_row(own.assign(label="Wasserstein", generator_loss="bound"), ["none", "r1"])
+    assert (row["theory"], row["cells"][0], row["cells"][1]["nearest"]) == ("Sobolev or W1", None, "diverged")
+    assert loss_row(own.assign(label="", generator_loss="bound", theory=""), [])["theory"] == "–"
 
 
 def test_a_cell_of_what_was_not_trained_is_empty():

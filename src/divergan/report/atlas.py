@@ -90,7 +90,7 @@ def loss_row(of: pd.DataFrame, regularisers: list[str]) -> dict[str, Any]:
     first = of.iloc[0]
     return {
         "label": first["label"], "loss": LOSSES[first["generator_loss"]],
-        "theory": short(first["theory"]) or NONE,
+        "theory": " or ".join(short(name) for name in dict.fromkeys(of["theory"]) if name) or NONE,
         "cells": [cell(by_name.get(name)) for name in regularisers],
     }  # fmt: skip
 
