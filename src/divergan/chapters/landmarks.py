@@ -167,7 +167,7 @@ def equal_density(
 def passed(
     grid: Grid, x: torch.Tensor, mean: torch.Tensor, std: torch.Tensor, side: torch.Tensor | float = 1.0
 ) -> torch.Tensor:
-    """∫(p - q) (M,) over all that lies before x (M, d) along the last axis; at side -1 minus that over all after it."""
+    """∫(p - q) (M,) over all that lies before x (M, d) along the last axis, or at side -1 after it."""
 
     def part(m: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         return log_normal(x[:, :-1], m[:-1], s[:-1]).exp() * torch.special.ndtr(side * (x[:, -1] - m[-1]) / s[-1])
@@ -175,7 +175,7 @@ def passed(
     means, variances = components(grid.target, grid.noise)
     shares = grid.target.shares
     of_p = torch.stack([share * part(m, v.sqrt()) for share, m, v in zip(shares, means, variances, strict=True)])
-    return side * (of_p.sum(0) - part(mean, std))
+    return of_p.sum(0) - part(mean, std)
 
 
 def absolute_sum(values: torch.Tensor) -> torch.Tensor:
