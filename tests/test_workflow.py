@@ -178,9 +178,7 @@ def test_new_objective_and_edited_comment_run_nothing_but_a_line_of_the_step_tra
     )
     assert "Nothing to be done" in project.snakemake()
 
-    project.edit(
-        training, "v_real, v_fake = players.critic(torch.cat((real", "v_real, v_fake = players.critic(torch.cat((-real"
-    )
+    project.edit(training, "answers = players.critic(torch.cat((real", "answers = players.critic(torch.cat((-real")
     assert project.planned_jobs()["train_one"] == 4
 
 

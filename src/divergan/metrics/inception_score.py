@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from divergan.errors import DivergaNError
 from divergan.lazy import lazy
 from divergan.metrics.pair import Metric, Pair
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 else:
-    torch = lazy("torch")
+    np, torch = lazy("numpy"), lazy("torch")
 
 SPLITS = 10
 

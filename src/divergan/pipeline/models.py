@@ -135,8 +135,12 @@ def train(job: Job) -> dict[str, Any]:
 
 def classes_of(run: Step) -> int:
     """How many classes the generator of a training run is told of: those of its data, 0 where it is not conditional."""
-    conditional = Training.model_validate(run.settings["training"]).conditional
-    return run.input("data").settings["declared"]["classes"] if conditional else 0
+    return told_classes(Training.model_validate(run.settings["training"]), run)
+
+
+def told_classes(settings: Training, step: Step) -> int:
+    """The same of these settings, on the data that a step has among its inputs."""
+    return step.input("data").settings["declared"]["classes"] if settings.conditional else 0
 
 
 def image_shape(images: torch.Tensor) -> tuple[int, int, int]:
@@ -152,8 +156,8 @@ def earlier(job: Job) -> list[Path]:
 def begun(job: Job, settings: Training, shape: tuple[int, int, int], *checkpoint_files: Path) -> tuple[Players, Record]:
     """Fresh players, put where the first of the checkpoints that exists was."""
     networks = GENERATORS[settings.generator.name], CRITICS[settings.critic.name]
-    trained_by, seed, classes = objective(settings.objective), job.step.settings["seed"], classes_of(job.step)
-    players = start(settings, trained_by, networks, shape, seed, job.device, classes)
+    trained_by, seed = objective(settings.objective), job.step.settings["seed"]
+    players = start(settings, trained_by, networks, shape, seed, job.device, told_classes(settings, job.step))
     found = next((path for path in checkpoint_files if path.is_file()), None)
     return players, checkpoints.restore(found, players) if found else Record()
 

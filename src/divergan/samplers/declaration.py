@@ -69,9 +69,7 @@ class Model:
     Set `cost` to a new Cost before each sampler: the pilot is computed once and charged to every sampler that uses it.
     """
 
-    generator: Callable[
-        [torch.Tensor], torch.Tensor
-    ]  # z (n, latent), with its label if it takes one -> images float (n, C, H, W) in [-1, 1]
+    generator: Callable[[torch.Tensor], torch.Tensor]  # z (n, latent), label and all -> images (n, C, H, W) in [-1, 1]
     latent: int
     device: torch.device | str
     weight: Callable[[torch.Tensor], torch.Tensor] | None = None  # z -> w (n,) >= 0, differentiable
