@@ -14,6 +14,8 @@ from divergan.chapters.landmarks import LINE, MIXTURES, PLANE
 from divergan.objectives import objective
 from divergan.report.atlas import atlas, cell, loss_row
 
+pytestmark = pytest.mark.xdist_group("atlas")  # one worker, for what the module makes once
+
 SETTINGS = {
     "targets": ["line"],
     "objectives": {"kl": ["none", "instance_noise"], "wasserstein": ["r1"], "mmd_energy": ["none"]},

@@ -19,6 +19,8 @@ from divergan.chapters.lipschitz import ON_A_LINE, penalised, shifted
 from divergan.objectives import objective
 from divergan.randomness import generator
 
+pytestmark = pytest.mark.xdist_group("distances")  # one worker, for what the module makes once
+
 KERNELS = ("mmd_gaussian", "mmd_rational_quadratic", "mmd_energy")
 SETTINGS = {
     "seeds": [0, 1],

@@ -27,6 +27,8 @@ from divergan.chapters.gaussian import (
 )
 from divergan.objectives import objective
 
+pytestmark = pytest.mark.xdist_group("gaussian")  # one worker, for what the module makes once
+
 SETTINGS = {
     "objectives": ["kl", "pearson"],
     "generator_losses": ["bound", "alternative"],

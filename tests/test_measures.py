@@ -15,6 +15,8 @@ from divergan.plan import REAL, Plan, Step
 from divergan.store import place
 from tiny_study import SMALL, project
 
+pytestmark = pytest.mark.xdist_group("measures")  # one worker, for what the module makes once
+
 TUNING = ("\nevaluation:\n", "\nevaluation:\n  reference: tuning\n")
 FEW = ("samples: 200 ", "samples: 100 ")  # as many as the tuning split has
 

@@ -32,6 +32,8 @@ from divergan.planar import (
 from divergan.randomness import generator
 from divergan.samplers import SAMPLERS, Drawn, Model, Random, Sampler
 
+pytestmark = pytest.mark.xdist_group("planar")  # one worker, for what the module makes once
+
 M = 3.0
 SEEDS = (0, 1)
 POINTS = 1000  # of the distances: with fewer, their chance is as large as what is to be seen

@@ -34,6 +34,8 @@ from divergan.chapters.plug_in import (
 )
 from divergan.objectives import OBJECTIVES, objective
 
+pytestmark = pytest.mark.xdist_group("plug_in")  # one worker, for what the module makes once
+
 NAMES = ["kl", "reverse_kl", "pearson", "squared_hellinger", "jensen_shannon", "neyman", "jeffreys"]
 SETTINGS = {
     "objectives": ["reverse_kl"],

@@ -32,6 +32,8 @@ from divergan.objectives import OBJECTIVES, objective
 from divergan.randomness import generator
 from divergan.report.supports import power, vanishing
 
+pytestmark = pytest.mark.xdist_group("supports")  # one worker, for what the module makes once
+
 SETTINGS = {
     "objectives": ["bce"],
     "slope_at_most_one": [],

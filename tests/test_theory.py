@@ -18,6 +18,8 @@ from divergan.params import ParameterError
 from divergan.plan import Plan
 from synthetic_report import words
 
+pytestmark = pytest.mark.xdist_group("theory")  # one worker, for what the module makes once
+
 ROOT = Path(__file__).parents[1]
 SMALL = """
 study: small_theory
