@@ -23,7 +23,7 @@ from torchvision import transforms
 
 from divergan import provenance
 from divergan.data import fetch, raw_images
-from divergan.networks import CRITICS, GENERATORS
+from divergan.networks import CRITICS, GENERATORS, CriticForm
 from divergan.objectives import OBJECTIVES
 from divergan.params import Training, merged, read
 from divergan.training import Record, start, train
@@ -59,7 +59,7 @@ def published_loop(images: torch.Tensor, batch: int, device: str) -> Callable[[i
     """What the released code's description says, one step after the other."""
     s = settings(batch, 1)
     g = GENERATORS["mlp"].build(s.latent, s.generator.hidden, (1, 28, 28)).to(device)
-    d = CRITICS["mlp"].build((1, 28, 28), s.critic.hidden, False).to(device)
+    d = CRITICS["mlp"].build((1, 28, 28), s.critic.hidden, CriticForm()).to(device)
     optimisers = [torch.optim.Adam(net.parameters(), lr=s.learning_rate, betas=(0.5, 0.999)) for net in (g, d)]
     loss_of = torch.nn.BCEWithLogitsLoss()
     batches = endless(images, batch)
