@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from divergan import data
-from divergan.data.stacking import parts
+from divergan.data.stacking import parts, triples
 from made_data import identities, numbered
 
 SIZES = {"gan": 300, "classifier": 100, "tuning": 50, "evaluation": 90}
@@ -66,3 +66,9 @@ def test_a_stacked_set_has_its_bases_files_and_no_others(tmp_path):
     told: list[str] = []
     data.fetch("stacked_embedded", tmp_path, told.append)
     assert told == ["embedded: nothing to fetch, 0 files verified"]
+
+
+def test_each_split_draws_by_a_generator_of_its_own():
+    raw = numbered([50] * 10)
+    one, other = (triples(raw.training_images, raw.training_labels, 100, 0, name)[1] for name in ("gan", "tuning"))
+    assert not np.array_equal(one, other)
