@@ -13,6 +13,7 @@ from divergan.chapters.fitting import critic_cost, drawn, fitted, slope
 from divergan.chapters.landmarks import LINE, MIXTURES, PLANE
 from divergan.objectives import objective
 from divergan.report.atlas import atlas, cell, loss_row
+from followed import Followed, every_row
 
 pytestmark = pytest.mark.xdist_group("atlas")  # one worker, for what the module makes once
 
@@ -32,14 +33,6 @@ SETTINGS = {
     "penalty": 1.0,
     "noise": 0.5,
 }
-
-
-class Counting:
-    done = 0
-
-    def update(self, done: int) -> None:
-        assert done >= self.done
-        self.done = done
 
 
 def ignored(step: int) -> None: ...
@@ -173,7 +166,7 @@ def test_parts_are_landmarks_and_objectives():
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    return pd.DataFrame([row for part in parts(Atlas(**SETTINGS)) for row in compute(part.settings, Counting())])
+    return pd.DataFrame(every_row(parts(Atlas(**SETTINGS)), compute))
 
 
 def placed_at(rows: pd.DataFrame, objective_name: str, loss: str, regulariser: str, *at: tuple[float, float]):
@@ -259,7 +252,7 @@ def test_where_every_seed_diverges_there_is_no_place(rows):
 def test_a_training_that_is_not_finite_is_a_row():
     settings = SETTINGS | {"objectives": {"kl": ["none"]}, "learning_rate": 1e6, "generator_losses": ["bound"]}
     part = list(parts(Atlas(**settings)))[-1]
-    made = compute(part.settings, Counting())
+    made = compute(part.settings, Followed())
     assert {row["outcome"] for row in made} == {"diverged"}
     assert "mean" not in made[0]
 

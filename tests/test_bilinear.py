@@ -30,6 +30,7 @@ from divergan.chapters.bilinear import (
     stopped,
     tables,
 )
+from followed import every_row
 
 SETTINGS = {
     "rules": list(UPDATES),
@@ -43,12 +44,8 @@ SETTINGS = {
 }
 
 
-class Silent:
-    def update(self, done: int) -> None: ...
-
-
 def made(**changes) -> pd.DataFrame:
-    return pd.DataFrame([r for p in parts(Bilinear(**SETTINGS | changes)) for r in compute(p.settings, Silent())])
+    return pd.DataFrame(every_row(parts(Bilinear(**SETTINGS | changes)), compute))
 
 
 @pytest.fixture(scope="module")

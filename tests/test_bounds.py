@@ -12,6 +12,7 @@ import torch
 from divergan.chapters.bounds import Bounds, compute, divergence, drawn, judged, parts, picked, tables
 from divergan.objectives import OBJECTIVES, objective
 from divergan.randomness import generator
+from followed import every_row
 
 SETTINGS = {
     "objectives": ["kl"],
@@ -27,12 +28,8 @@ SETTINGS = {
 }
 
 
-class Silent:
-    def update(self, done: int) -> None: ...
-
-
 def rows(**changes) -> pd.DataFrame:
-    return pd.DataFrame([r for part in parts(Bounds(**SETTINGS | changes)) for r in compute(part.settings, Silent())])
+    return pd.DataFrame(every_row(parts(Bounds(**SETTINGS | changes)), compute))
 
 
 @pytest.mark.parametrize("distance", [0.5, 1.2])

@@ -18,6 +18,7 @@ from divergan.chapters.distances import Distances, compute, parts, tables
 from divergan.chapters.lipschitz import ON_A_LINE, penalised, shifted
 from divergan.objectives import objective
 from divergan.randomness import generator
+from followed import Followed, every_row
 
 pytestmark = pytest.mark.xdist_group("distances")  # one worker, for what the module makes once
 
@@ -39,21 +40,9 @@ SETTINGS = {
 }  # fmt: skip
 
 
-class Counted:
-    done = 0
-
-    def update(self, done: int) -> None:
-        self.done = done
-
-
 @pytest.fixture(scope="module")
 def made() -> dict[str, pd.DataFrame]:
-    rows = []
-    for part in parts(Distances(**SETTINGS)):
-        progress = Counted()
-        rows += compute(part.settings, progress)
-        assert progress.done == part.steps
-    return tables(pd.DataFrame(rows))
+    return tables(pd.DataFrame(every_row(parts(Distances(**SETTINGS)), compute)))
 
 
 # --- exact W1
@@ -364,7 +353,7 @@ def test_schedules_differ_by_the_restriction_alone(made):
     rows = made["distances_relaxed"]
     assert rows.groupby("schedule")["exact"].nunique().eq(1).all()
     part = next(p for p in parts(Distances(**SETTINGS)) if p.key == "bce.gradient_penalty")
-    again = pd.DataFrame(compute(part.settings, Counted()))
+    again = pd.DataFrame(compute(part.settings, Followed()))
     first = rows.query("restriction == 'gradient_penalty'")
     assert again["bound"].to_numpy() == pytest.approx(first["bound"].to_numpy(), rel=0, abs=0)
 

@@ -27,6 +27,7 @@ from divergan.chapters.dynamics import (
 )
 from divergan.objectives import OBJECTIVES, KernelDistance, objective
 from divergan.regularisers import REGULARISERS, Batch
+from followed import Followed
 
 SETTINGS = {
     "objectives": ["bce"],
@@ -43,10 +44,6 @@ SETTINGS = {
     "noise": 0.5,
 }
 GAMES = [name for name, o in OBJECTIVES.items() if not (o.untrainable or isinstance(o, KernelDistance) or o.flaw)]
-
-
-class Silent:
-    def update(self, done: int) -> None: ...
 
 
 def eigenvalues(name: str, regulariser: str = "none", loss: str = "bound") -> np.ndarray:
@@ -187,7 +184,7 @@ def test_outcomes(last, expected):
 
 def test_every_combination_has_a_row_and_paths():
     (part,) = parts(Dynamics(**SETTINGS | {"steps": 5, "regularisers": list(REGULARISED), "rules": list(RULES)}))
-    rows = pd.DataFrame(compute(part.settings, Silent()))
+    rows = pd.DataFrame(compute(part.settings, Followed()))
     assert len(rows) == part.steps == 2 * len(REGULARISED) * len(RULES)
     found = tables(rows)
     assert len(found["dynamics_paths"]) == len(rows) * 6

@@ -26,6 +26,7 @@ from divergan.chapters.gaussian import (
     value,
 )
 from divergan.objectives import objective
+from followed import Followed, every_row
 
 pytestmark = pytest.mark.xdist_group("gaussian")  # one worker, for what the module makes once
 
@@ -41,10 +42,6 @@ SETTINGS = {
     "learning_rate": 0.02,
     "last_critic_steps": 100,
 }
-
-
-class Silent:
-    def update(self, done: int) -> None: ...
 
 
 def p(x: float) -> float:
@@ -118,8 +115,7 @@ def test_what_is_drawn_is_the_mixture_and_each_seed_has_its_own():
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict]:
-    made = parts(Gaussian(**SETTINGS))
-    return [row for part in made for row in compute(part.settings, Silent())]
+    return every_row(parts(Gaussian(**SETTINGS)), compute)
 
 
 def test_training_comes_near_the_exact_optimum(rows):
@@ -139,9 +135,9 @@ def test_the_learned_bound_is_below_the_divergence_but_for_chance(rows):
 
 def test_a_seed_comes_out_the_same_alone_and_again():
     part = next(iter(parts(Gaussian(**SETTINGS | {"steps": 20, "last_critic_steps": 5}))))
-    together = compute(part.settings, Silent())
-    assert compute(part.settings, Silent()) == together
-    (alone,) = compute(part.settings | {"seeds": [1]}, Silent())
+    together = compute(part.settings, Followed())
+    assert compute(part.settings, Followed()) == together
+    (alone,) = compute(part.settings | {"seeds": [1]}, Followed())
     assert (alone["mean"], alone["std"]) == pytest.approx((together[1]["mean"], together[1]["std"]), abs=1e-4)
 
 
@@ -158,7 +154,7 @@ def test_the_cross_table_measures_every_divergence_at_every_place(rows):
 
 def test_a_training_that_diverges_is_a_row():
     part = next(iter(parts(Gaussian(**SETTINGS | {"steps": 5, "learning_rate": 1e5, "seeds": [0]}))))
-    (row,) = compute(part.settings, Silent())
+    (row,) = compute(part.settings, Followed())
     assert row["outcome"] == "diverged"
     assert "mean" not in row
     both = pd.DataFrame([row, row | {"seed": 1, "outcome": "finished", "mean": 1.0, "std": 1.7, "bound": 0.1,
@@ -177,7 +173,7 @@ def test_a_fault_in_the_experiment_is_seen():
     backwards = replace(kl, fake_score=lambda v: kl.fake_score(v))
     object.__setattr__(backwards, "bound_loss", lambda v_fake, v_real=None: kl.fake_score(v_fake).mean())
     settings = next(iter(parts(Gaussian(**SETTINGS | {"steps": 150, "seeds": [0]})))).settings
-    ((mean, std, _),) = module.train(backwards, settings, Silent())
+    ((mean, std, _),) = module.train(backwards, settings, Followed())
     exact_mean, exact_std = minimum(kl.f)
     assert not (abs(mean - exact_mean) + abs(std - exact_std) < 0.5)
 

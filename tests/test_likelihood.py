@@ -13,6 +13,7 @@ import torch
 from divergan.chapters import likelihood, radial
 from divergan.chapters.likelihood import Likelihood, compute, k_means, kernel_model, log_normal, normals, parts, tables
 from divergan.objectives import objective
+from followed import Followed, every_row
 
 SETTINGS = {
     "dimensions": [2, 40],
@@ -29,21 +30,9 @@ SETTINGS = {
 }
 
 
-class Counted:
-    done = 0
-
-    def update(self, done: int) -> None:
-        self.done = done
-
-
 @pytest.fixture(scope="module")
 def made() -> dict[str, pd.DataFrame]:
-    rows = []
-    for part in parts(Likelihood(**SETTINGS)):
-        progress = Counted()
-        rows += compute(part.settings, progress)
-        assert progress.done == part.steps
-    return tables(pd.DataFrame(rows))
+    return tables(pd.DataFrame(every_row(parts(Likelihood(**SETTINGS)), compute)))
 
 
 def settings(d: int) -> dict:
@@ -209,7 +198,7 @@ def test_a_centre_that_is_nearest_to_none_stays():
 
 def test_rows_are_the_same_again():
     part = next(iter(parts(Likelihood(**SETTINGS | {"seeds": [3], "held_out": 200}))))
-    assert str(compute(part.settings, Counted())) == str(compute(part.settings, Counted()))
+    assert str(compute(part.settings, Followed())) == str(compute(part.settings, Followed()))
 
 
 @pytest.mark.parametrize(("name", "value"), [("noise_share", 1.0), ("noise", 1.0), ("scale", 0.9), ("dimensions", [1])])

@@ -23,6 +23,7 @@ from divergan.chapters.modes import (
 )
 from divergan.networks import CRITICS, CriticForm
 from divergan.randomness import generator
+from followed import Followed
 
 TRAINING = {
     "objective": "bce",
@@ -46,13 +47,9 @@ SETTINGS = {
 }
 
 
-class Silent:
-    def update(self, done: int) -> None: ...
-
-
 def run(**changes) -> dict:
     made = parts(Modes(**SETTINGS | {"training": TRAINING | changes}))
-    (row,) = compute(next(iter(made)).settings, Silent())
+    (row,) = compute(next(iter(made)).settings, Followed())
     return row
 
 
@@ -109,7 +106,7 @@ def test_a_maxout_unit_is_the_largest_of_five_linear_functions():
 def test_a_run_is_the_same_again_and_another_seed_is_another():
     assert run() == run()
     other = list(parts(Modes(**SETTINGS)))[1].settings
-    assert compute(other, Silent())[0]["points"] != run()["points"]
+    assert compute(other, Followed())[0]["points"] != run()["points"]
 
 
 def test_a_short_training_finds_modes():

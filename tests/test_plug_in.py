@@ -33,6 +33,7 @@ from divergan.chapters.plug_in import (
     turning_point,
 )
 from divergan.objectives import OBJECTIVES, objective
+from followed import Followed
 
 pytestmark = pytest.mark.xdist_group("plug_in")  # one worker, for what the module makes once
 
@@ -48,14 +49,6 @@ SETTINGS = {
     "learning_rate": 0.03,
     "last_critic_steps": 20,
 }
-
-
-class Silent:
-    def __init__(self):
-        self.seen: list[int] = []
-
-    def update(self, done: int) -> None:
-        self.seen.append(done)
 
 
 def spence(u: torch.Tensor) -> torch.Tensor:
@@ -220,10 +213,9 @@ def test_the_forms_divergence_is_on_the_grid_of_the_other_chapter():
 @pytest.fixture(scope="module")
 def rows() -> list[dict]:
     part = next(iter(parts(PlugIn(**SETTINGS))))
-    progress = Silent()
+    progress = Followed()
     made = compute(part.settings, progress)
-    assert progress.seen == sorted(progress.seen)
-    assert progress.seen[-1] == 2 * (150 + 20) <= part.steps
+    assert progress.done == 2 * (150 + 20) <= part.steps
     return made
 
 
@@ -238,9 +230,9 @@ def test_training_rests_near_the_optimum_or_leaves_as_theory_says(rows):
 
 def test_a_seed_is_the_same_alone_and_again():
     part = next(iter(parts(PlugIn(**SETTINGS | {"steps": 8, "last_critic_steps": 2}))))
-    together = compute(part.settings, Silent())
-    assert compute(part.settings, Silent()) == together
-    alone = compute(part.settings | {"seeds": [1]}, Silent())
+    together = compute(part.settings, Followed())
+    assert compute(part.settings, Followed()) == together
+    alone = compute(part.settings | {"seeds": [1]}, Followed())
     assert [row["mean"] for row in alone] == pytest.approx([row["mean"] for row in together[1::2]], abs=1e-4)
 
 
@@ -264,9 +256,9 @@ def test_the_summary_holds_those_that_stayed(rows):
 
 
 def test_progress_goes_on_where_the_form_before_ended():
-    seen = Silent()
+    seen = Followed()
     After(seen, 7).update(3)
-    assert seen.seen == [10]
+    assert seen.done == 10
 
 
 def test_what_has_no_ratio_is_refused():

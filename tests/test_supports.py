@@ -31,6 +31,7 @@ from divergan.chapters.supports import (
 from divergan.objectives import OBJECTIVES, objective
 from divergan.randomness import generator
 from divergan.report.supports import power, vanishing
+from followed import Followed
 
 pytestmark = pytest.mark.xdist_group("supports")  # one worker, for what the module makes once
 
@@ -48,10 +49,6 @@ SETTINGS = {
     "descent_rate": 0.1,
     "penalty": 10.0,
 }
-
-
-class Silent:
-    def update(self, done: int) -> None: ...
 
 
 def part(name: str = "bce", **changes) -> dict:
@@ -112,7 +109,7 @@ def test_what_is_looked_at_is_a_finite_difference_of_the_loss(name):
 
 def test_the_lectures_two_losses_as_the_critic_wins():
     """-log D: dL/dv → -1, and the gradient stays; log(1 - D): dL/dv → 0, and the gradient goes with it."""
-    _, rows = fitted(objective("bce"), critics(), part(looks=[10, 400]), Silent())
+    _, rows = fitted(objective("bce"), critics(), part(looks=[10, 400]), Followed())
     last = pd.DataFrame(rows).query("step == 400").set_index(["generator_loss", "seed"])
     assert (last.loc["alternative", "pull"] < -0.97).all()
     assert (last.loc["bound", "pull"].abs() < 0.03).all()
@@ -122,7 +119,7 @@ def test_the_lectures_two_losses_as_the_critic_wins():
 
 
 def test_the_bound_rises_toward_the_divergence_and_not_above_it():
-    _, rows = fitted(objective("bce"), critics(), part(looks=[10, 60, 400]), Silent())
+    _, rows = fitted(objective("bce"), critics(), part(looks=[10, 60, 400]), Followed())
     bounds = pd.DataFrame(rows).groupby("step")["bound"].mean()
     assert bounds.is_monotonic_increasing
     assert 0.97 * 2 * log(2) < bounds.iloc[-1] < 2 * log(2)
@@ -130,7 +127,7 @@ def test_the_bound_rises_toward_the_divergence_and_not_above_it():
 
 def test_the_learned_ratio_is_finite_rises_toward_the_data_and_jumps_nowhere():
     own, settings = objective("bce"), part(looks=[400])
-    of, _ = fitted(own, critics(), settings, Silent())
+    of, _ = fitted(own, critics(), settings, Followed())
     x, lines = places(3.0), torch.tensor(ratio_along(own, of, settings))
     assert (x[0], x[-1], lines.shape) == (-1, 5, (2, len(x)))
     assert (lines[:, (x > 0) & (x < 1)] > 2).all()
@@ -154,7 +151,7 @@ def test_only_slopes_above_one_are_penalised():
 def test_a_penalised_critic_finds_the_distance():
     """W1 is 3; a penalty of weight 10 lets the slope be 1 + 1/20 about, more where few points lie."""
     settings = part("wasserstein", slope_at_most_one=["wasserstein"], looks=[300], hidden=32)
-    _, rows = fitted(objective("wasserstein"), critics(hidden=32), settings, Silent())
+    _, rows = fitted(objective("wasserstein"), critics(hidden=32), settings, Followed())
     assert all(2.9 < row["bound"] < 3.8 for row in rows)
     assert all(0.9 < row["gradient"] < 1.3 for row in rows)
 
@@ -210,7 +207,7 @@ def test_an_end_is_told_from_the_path():
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict]:
-    return compute(part(looks=[5, 20], steps=12), Silent())
+    return compute(part(looks=[5, 20], steps=12), Followed())
 
 
 def test_a_trained_critic_is_that_of_the_last_look_and_a_fresh_one_is_untouched(rows):
@@ -218,7 +215,7 @@ def test_a_trained_critic_is_that_of_the_last_look_and_a_fresh_one_is_untouched(
     assert len(runs) == 2 * len(ARMS) == 16
     settings = part(looks=[5, 20], steps=12)
     fresh = Critics([0, 1], "supports critic", 1, 16, torch.tanh)
-    trained, _ = fitted(objective("bce"), deepcopy(fresh), settings, Silent())
+    trained, _ = fitted(objective("bce"), deepcopy(fresh), settings, Followed())
     for start, of in (("fresh", fresh), ("trained", trained)):
         path = learned(objective("bce"), deepcopy(of), "alternative", "descent", settings)[0]
         own = runs[runs["critic"] == start].query("rule == 'descent' and generator_loss == 'alternative' and seed == 0")
@@ -226,8 +223,8 @@ def test_a_trained_critic_is_that_of_the_last_look_and_a_fresh_one_is_untouched(
 
 
 def test_a_seed_is_the_same_alone_and_again(rows):
-    assert compute(part(looks=[5, 20], steps=12), Silent()) == rows
-    alone = compute(part(looks=[5, 20], steps=12, seeds=[1]), Silent())
+    assert compute(part(looks=[5, 20], steps=12), Followed()) == rows
+    alone = compute(part(looks=[5, 20], steps=12, seeds=[1]), Followed())
     both = [row for row in rows if row["seed"] == 1]
     for name, kind in (("gradient", "look"), ("distance", "learning")):
         a, b = ([row[name] for row in of if row["kind"] == kind] for of in (alone, both))

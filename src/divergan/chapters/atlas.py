@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows, file_name
 from divergan.chapters.fitting import fitted
 from divergan.chapters.landmarks import MIXTURES, landmarks
+from divergan.chapters.summaries import with_intervals
 from divergan.kinds import Positive, Seeds, named_objective
 from divergan.lazy import lazy
 from divergan.objectives import KernelDistance, objective
@@ -202,8 +203,6 @@ def nearest(own: pd.DataFrame, exact: pd.DataFrame) -> tuple[pd.DataFrame, dict[
     `distance` is the mean over seeds of the distance to the landmark for which that is least, `margin` how much farther
     the second is: certain where its interval is above zero. `share` of the seeds are nearest to it too.
     """
-    from divergan.statistics import mean_interval  # it loads numpy, which a plan does without
-
     done, run = own[own["outcome"] == "finished"], own.iloc[0]
     row = {name: run[name] for name in (*WHO, "target_label", "label", "noise")}
     row |= {"n": len(done), "n_runs": len(own)}
@@ -226,9 +225,7 @@ def nearest(own: pd.DataFrame, exact: pd.DataFrame) -> tuple[pd.DataFrame, dict[
         "to_theory": apart[:, expected] if expected is not None else np.full(len(done), nan),
         "to_nominal": apart[:, named] if named is not None else np.full(len(done), nan),
     }  # fmt: skip
-    for name, values in measured.items():
-        low, high = mean_interval(values)
-        row |= {name: values.mean(), f"{name}_low": low, f"{name}_high": high}
+    row |= with_intervals(measured)
     return placed(mine), row | {"certain": bool(row["margin_low"] > 0)}
 
 

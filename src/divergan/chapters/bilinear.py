@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, field_validator
 
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows
+from divergan.chapters.summaries import with_intervals
 from divergan.kinds import Positive, Seeds
 from divergan.lazy import lazy
 from divergan.randomness import generator
@@ -347,8 +348,6 @@ def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def summary(own: pd.DataFrame) -> dict[str, Any]:
     """Over seeds: how many end as foretold, and means with 95 % intervals where every seed has a number."""
-    from divergan.statistics import mean_interval  # it loads numpy, which a plan does without
-
     row = {name: own[name].iloc[0] for name in (*WHO, "radius", "foretold", "reached_foretold", "lyapunov")}
     ended = own["outcome"].replace("shrinks", "converges")
     row |= {"n_runs": len(own), "as_foretold": int((ended == own["foretold"]).sum())}
@@ -358,9 +357,7 @@ def summary(own: pd.DataFrame) -> dict[str, Any]:
         name: pd.to_numeric(own[f"{name}_distance"]) / own["tolerance"] for name in ("gradient", "payoff")
     }  # how much too far one stops
     for name, values in {"reached": pd.to_numeric(own["reached"]), **ratio}.items():
-        low, high = mean_interval(values.to_numpy(dtype=float))
-        row |= {name: values.mean(skipna=False), f"{name}_low": low, f"{name}_high": high}
-        row[f"{name}_n"] = int(values.notna().sum())
+        row |= with_intervals({name: values}) | {f"{name}_n": int(values.notna().sum())}
     return row
 
 

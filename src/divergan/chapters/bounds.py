@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from divergan.chapters.critics import Critics
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows, file_name
+from divergan.chapters.summaries import with_intervals
 from divergan.kinds import Positive, Seeds, named_objective
 from divergan.lazy import lazy
 from divergan.objectives import Objective, objective
@@ -46,11 +47,16 @@ class Bounds(Strict):
     @field_validator("objectives")
     @classmethod
     def _identify_a_ratio(cls, names: list[str]) -> list[str]:
-        for name in names:
-            chosen = named_objective(name)
-            if chosen.log_ratio is None or chosen.f is None:
-                raise ValueError(f"{name}: expected an objective whose critic identifies p/q")
-        return names
+        return with_a_ratio(names)
+
+
+def with_a_ratio(names: list[str]) -> list[str]:
+    """The names, each of an objective whose critic identifies p/q; a ValueError otherwise."""
+    for name in names:
+        chosen = named_objective(name)
+        if chosen.log_ratio is None or chosen.f is None:
+            raise ValueError(f"{name}: expected an objective whose critic identifies p/q")
+    return names
 
 
 def parts(settings: Bounds) -> Iterator[Part]:
@@ -182,16 +188,11 @@ def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def summary(own: pd.DataFrame) -> dict[str, Any]:
     """`gap` is the exact divergence less the bound on fresh points, as a share of the divergence."""
-    from divergan.statistics import mean_interval  # it loads numpy, which a plan does without
-
     done = own[own["outcome"] == "finished"].astype({"bound": float, "bound_seen": float, "ratio_error": float})
     row = {name: own[name].iloc[0] for name in (*WHO, "exact")} | {"n": len(done), "n_runs": len(own)}
     measured = {name: done[name] for name in ("bound", "bound_seen", "ratio_error")}
     measured["gap"] = 1 - done["bound"] / done["exact"]
-    for name, values in measured.items():
-        low, high = mean_interval(np.asarray(values, dtype=float))
-        row |= {name: values.mean() if len(values) else nan, f"{name}_low": low, f"{name}_high": high}
-    return row
+    return row | with_intervals(measured)
 
 
 BOUNDS = Chapter(

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, field_validator
 
 from divergan.chapters import lipschitz, relaxation, sampled
-from divergan.chapters.bounds import divergence
+from divergan.chapters.bounds import divergence, with_a_ratio
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows, file_name
-from divergan.kinds import Positive, Seeds, named_objective
+from divergan.chapters.summaries import with_intervals
+from divergan.kinds import Positive, Seeds
 from divergan.lazy import lazy
 from divergan.objectives import objective
 from divergan.objectives.kernels import KernelDistance
@@ -76,11 +77,7 @@ class Relaxed(Strict):
     @field_validator("objectives")
     @classmethod
     def _identify_a_ratio(cls, names: list[str]) -> list[str]:
-        for name in names:
-            chosen = named_objective(name)
-            if chosen.log_ratio is None or chosen.f is None:
-                raise ValueError(f"{name}: expected an objective whose critic identifies p/q")
-        return names
+        return with_a_ratio(names)
 
     @field_validator("restrictions")
     @classmethod
@@ -264,15 +261,13 @@ def summary(rows: pd.DataFrame, who: list[str], measured: dict[str, tuple[str, b
 
 
 def summarised(own: pd.DataFrame, who: list[str], measured: dict[str, tuple[str, bool]]) -> dict[str, Any]:
-    from divergan.statistics import mean_interval  # it loads numpy, which a plan does without
-
     done = own[own["outcome"] == "finished"]
     row = {name: own[name].iloc[0] for name in (*who, "exact")} | {"n": len(done), "n_runs": len(own)}
-    for name, (column, over_exact) in measured.items():
-        values = done[column].to_numpy(float) / (done["exact"].to_numpy(float) if over_exact else 1.0)
-        low, high = mean_interval(values)
-        row |= {name: values.mean() if len(values) else nan, f"{name}_low": low, f"{name}_high": high}
-    return row
+    values = {
+        name: done[column].to_numpy(float) / (done["exact"].to_numpy(float) if over_exact else 1.0)
+        for name, (column, over_exact) in measured.items()
+    }
+    return row | with_intervals(values)
 
 
 DISTANCES = Chapter(

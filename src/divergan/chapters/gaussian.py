@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 
 from divergan.chapters.critics import Critics
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows, file_name
+from divergan.chapters.summaries import with_intervals
 from divergan.kinds import Positive, Seeds, named_objective
 from divergan.lazy import lazy
 from divergan.objectives import GENERATOR_LOSSES, FDivergence, Objective, objective
@@ -242,8 +243,6 @@ def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def fit(own: pd.DataFrame) -> dict[str, Any]:
     """Exact and learned of one objective and loss, means with 95 % Student intervals over the seeds that finished."""
-    from divergan.statistics import mean_interval  # it loads numpy, which a plan does without
-
     names = ("objective", "label", "generator_loss", "minimises", "exact", "exact_mean", "exact_std")
     done = own[own["outcome"] == "finished"]
     row = {name: own[name].iloc[0] for name in (*names, "bound_mean", "bound_std")} | {
@@ -256,10 +255,7 @@ def fit(own: pd.DataFrame) -> dict[str, Any]:
         "distance": np.hypot(done["mean"] - done["exact_mean"], done["std"] - done["exact_std"]),
         "distance_to_bound": np.hypot(done["mean"] - done["bound_mean"], done["std"] - done["bound_std"]),
     }
-    for name, values in measured.items():
-        low, high = mean_interval(np.asarray(values, dtype=float))
-        row |= {name: np.mean(values), f"{name}_low": low, f"{name}_high": high}
-    return row
+    return row | with_intervals(measured)
 
 
 def cross(own: pd.DataFrame, objectives: Iterable[str]) -> Iterator[dict[str, Any]]:

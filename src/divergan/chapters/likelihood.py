@@ -20,6 +20,7 @@ from pydantic import Field
 
 from divergan.chapters import radial
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows
+from divergan.chapters.summaries import with_intervals
 from divergan.kinds import Positive, Seeds
 from divergan.lazy import lazy
 from divergan.metrics.parzen import choose_sigma, parzen_log_likelihood
@@ -294,16 +295,11 @@ def against_data(parzen: pd.DataFrame) -> pd.DataFrame:
 
 def summary(rows: pd.DataFrame, who: str, measured: list[str]) -> pd.DataFrame:
     """A row a dimension and `who`: mean and 95 % interval over seeds of what is measured, the exact values kept."""
-    from divergan.statistics import mean_interval  # it loads numpy, which a plan does without
-
     found = []
     for _, own in rows.groupby(["dimension", who], sort=False):
         kept = own.drop(columns=[*measured, "seed", "kind", "outcome"]).mean(numeric_only=True)
         row: dict[str, Any] = {who: own[who].iloc[0], "label": own["label"].iloc[0], **kept, "n": len(own)}
-        for name in measured:
-            low, high = mean_interval(own[name].to_numpy(float))
-            row |= {name: own[name].mean(), f"{name}_low": low, f"{name}_high": high}
-        found.append(row)
+        found.append(row | with_intervals({name: own[name] for name in measured}))
     return pd.DataFrame(found).astype({"dimension": int})
 
 

@@ -35,6 +35,7 @@ from divergan.chapters.gaussian import (
     value,
     with_an_exact_optimum,
 )
+from divergan.chapters.summaries import with_intervals
 from divergan.kinds import Positive, Seeds
 from divergan.lazy import lazy
 from divergan.objectives import FDivergence, Scores, objective
@@ -296,8 +297,6 @@ def tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def summary(own: pd.DataFrame) -> dict[str, Any]:
     """`distance` is to D_f's optimum, `distance_to_ideal` to where the ideal ratio leads."""
-    from divergan.statistics import mean_interval  # it loads numpy, which a plan does without
-
     done = own[own["outcome"] == "finished"].astype(dict.fromkeys([*MEASURED, "ideal_mean", "ideal_std"], float))
     row = {name: own[name].iloc[0] for name in (*WHO, *TOLD)} | {"n": len(done), "n_runs": len(own)}
     row["left"] = int((own["outcome"] == "left").sum())
@@ -305,10 +304,7 @@ def summary(own: pd.DataFrame) -> dict[str, Any]:
         "distance": np.hypot(done["mean"] - done["exact_mean"], done["std"] - done["exact_std"]),
         "distance_to_ideal": np.hypot(done["mean"] - done["ideal_mean"], done["std"] - done["ideal_std"]),
     }
-    for name, values in measured.items():
-        low, high = mean_interval(np.asarray(values, dtype=float))
-        row |= {name: values.mean() if len(values) else nan, f"{name}_low": low, f"{name}_high": high}
-    return row
+    return row | with_intervals(measured)
 
 
 PLUG_IN = Chapter(

@@ -18,6 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 from divergan.chapters.critics import Critics
 from divergan.chapters.declaration import Chapter, Part, Progress, Rows, file_name
+from divergan.chapters.summaries import with_intervals
 from divergan.kinds import Positive, Seeds, named_objective
 from divergan.lazy import lazy
 from divergan.objectives import GENERATOR_LOSSES, KernelDistance, Objective, objective
@@ -285,29 +286,20 @@ RUN = [*WHO, "start", "critic", "rule", "seed", "outcome", "overlaps", "near", "
 
 
 def learning(own: pd.DataFrame) -> dict[str, Any]:
-    from divergan.statistics import mean_interval  # it loads numpy, which a plan does without
-
     done = own[own["outcome"] == "finished"]
-    low, high = mean_interval(done["distance"].to_numpy(dtype=float))
     counts = {name: int(done[name].astype(bool).sum()) for name in ("overlaps", "near")}
     row = {name: own[name].iloc[0] for name in (*WHO, "critic", "rule")} | counts
-    mean = done["distance"].astype(float).mean()
-    return row | {"n": len(done), "n_runs": len(own), "distance": mean, "distance_low": low, "distance_high": high}
+    return row | {"n": len(done), "n_runs": len(own)} | with_intervals({"distance": done["distance"]})
 
 
 def summary(own: pd.DataFrame) -> dict[str, Any]:
     """Of |dL/dθ|, dL/dv and the bound; `exact` is the divergence at the start, W1 where there is no f."""
-    from divergan.statistics import mean_interval
-
     done = own[own["outcome"] == "finished"]
     most = farthest(objective(own["objective"].iloc[0]))
     row = {name: own[name].iloc[0] for name in (*WHO, "step")} | {"n": len(done), "n_runs": len(own)}
     row["exact"] = own["start"].iloc[0] if np.isnan(most) else most
     measured = {"gradient": done["gradient"].abs(), "pull": done["pull"], "bound": done["bound"]}
-    for name, values in measured.items():
-        low, high = mean_interval(values.to_numpy(dtype=float))
-        row |= {name: values.mean(), f"{name}_low": low, f"{name}_high": high}
-    return row
+    return row | with_intervals(measured)
 
 
 def median_path(own: pd.DataFrame) -> Rows:

@@ -84,10 +84,11 @@ def classifier(job: Job, splits: dict[str, torch.Tensor]) -> dict[str, Any]:
     """Train the feature classifier from its seed; where reference weights are kept, compare with them and use those."""
     settings = job.step.settings
     options = {name: settings[name] for name in ("seed", "epochs", "batch", "learning_rate")}
-    single = settings["name"] == "stacked_digits"
-    options["classes"] = 10 if single else job.step.input("data").settings["declared"]["classes"]
+    single, data_settings = settings["name"] == "stacked_digits", job.step.input("data").settings
+    options["classes"] = data_settings["declared"]["classes"]
     labelled = {name: (splits[f"{name}.images"], splits[f"{name}.labels"]) for name in JUDGED}
     if single:
+        options["classes"] = data_set(data_set(data_settings["name"]).stacks or "").classes
         labelled = {name: unstacked(*own) for name, own in labelled.items()}
     kept = kept_weights(job.root / settings["weights"], settings["kept"]) if settings["kept"] else None
     state = train_classifier(*labelled["classifier"], **options)
