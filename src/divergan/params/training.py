@@ -44,6 +44,7 @@ class CriticNetwork(Strict):
         return known(name, CRITICS)
 
 
+LATER = {"conditional": False, "precision": "float32"}  # the settings that came later, and what asks for nothing
 Regularisers: Any = named_settings("Regularisers", REGULARISERS)
 
 
@@ -67,6 +68,7 @@ class Training(Strict):
     checkpoint_samples: Annotated[int, Field(ge=2)]
     history_every: Positive
     conditional: bool = False  # whether both players get the labels
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the networks' products while they train
 
     @field_validator("objective")
     @classmethod
@@ -100,7 +102,7 @@ class Training(Strict):
     @model_serializer(mode="wrap")
     def _dumped(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what came later and is not asked for: it was in no recipe before, and changes none."""
-        return {name: value for name, value in dump(self).items() if name != "conditional" or value}
+        return {name: value for name, value in dump(self).items() if name not in LATER or value != LATER[name]}
 
     def _critic_fits(self) -> None:
         trained_by = objective(self.objective)
