@@ -4,11 +4,17 @@ import pytest
 import torch
 
 from divergan.errors import DivergaNError
-from divergan.metrics.kernel_distance import kernel_distance
+from divergan.metrics import kernel_distance as module
+from divergan.metrics import pairwise
 
 
 def features(count, seed, dimension=6):
     return torch.randn(count, dimension, generator=torch.Generator().manual_seed(seed))
+
+
+def kernel_distance(x, y):
+    own, theirs = pairwise.within(x), pairwise.within(y)
+    return module.kernel_distance(own, theirs, pairwise.across(x, y, own, theirs))
 
 
 def by_pairs(x, y):
@@ -21,9 +27,9 @@ def by_pairs(x, y):
     return within_x + within_y - 2 * sum(k(a, b) for a in x for b in y) / (n * m)
 
 
-@pytest.mark.parametrize("block", [5, 1024], ids=["blocks", "one block"])
+@pytest.mark.parametrize("block", [1, 4, 5, 512], ids=["points", "even", "uneven", "one block"])
 def test_every_pair_counts(monkeypatch, block):
-    monkeypatch.setattr("divergan.metrics.kernel_distance.BLOCK", block)
+    monkeypatch.setattr(pairwise, "BLOCK", block)
     x, y = features(17, 0), 1.5 * features(12, 1) + 0.3
     assert kernel_distance(x, y) == pytest.approx(by_pairs(x, y), abs=1e-12)  # two orders of one float64 sum
 
@@ -41,6 +47,18 @@ def test_unbiased_on_equal_distributions():
     standard_error = float(values.std()) / 20
     assert abs(float(values.mean())) < 3 * standard_error  # the seeds are fixed; the biased estimate is 20 errors away
     assert (values < 0).any()
+
+
+def test_far_from_zero():
+    """Kernels of 1e8 leave of float64's 16 digits nine for their mean, and KID is a difference of such means."""
+    x, y = features(40, 0) + 25, features(30, 1) + 24
+    assert kernel_distance(x, y) == pytest.approx(by_pairs(x, y), abs=1e-4)
+
+
+def test_three_images_are_enough():
+    assert kernel_distance(features(2, 0), features(3, 1)) == pytest.approx(
+        by_pairs(features(2, 0), features(3, 1)), abs=1e-12
+    )
 
 
 def test_one_image_is_refused():

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from divergan.features import FeatureSet
-from divergan.metrics import Pair, copied_share, nearest_training_distances
-from divergan.metrics.memorisation import NEAREST_TRAINING_DISTANCE
+from divergan.metrics import Pair, copied_share, memorisation, nearest_training_distances
+from divergan.metrics.memorisation import NEAREST_TRAINING_DISTANCE, nearest_distance
 
 
 def of_images(images):
@@ -38,6 +38,16 @@ def test_median_over_generated_of_the_nearest():
     differences = generated[:, None].double() - training[None].double()
     expected = differences.flatten(2).norm(dim=2).min(dim=1).values.median() / 255
     assert distance(generated, training) == pytest.approx(float(expected), rel=1e-5)  # float32 pixels
+
+
+@pytest.mark.parametrize("rows", [7, 512], ids=["blocks", "one block"])
+def test_nearest_distance(monkeypatch, rows):
+    monkeypatch.setattr(memorisation, "ROWS", rows)
+    x, y = (torch.randn(n, 5, generator=torch.Generator().manual_seed(n)) for n in (20, 30))
+    y[4] = x[11]
+    expected = (x[:, None].double() - y[None].double()).norm(dim=2).min(dim=1).values
+    assert torch.allclose(nearest_distance(x, y).double(), expected, rtol=1e-6)  # one rounding to float32
+    assert nearest_distance(x, y)[11] == 0
 
 
 def test_copied_share_of_copies_of_unseen_and_of_far_images():

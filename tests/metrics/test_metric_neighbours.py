@@ -1,20 +1,45 @@
-"""Precision, recall, density and coverage against a loop over the definitions, ties included, and torch-fidelity."""
+"""Precision, recall, density and coverage against the definitions, by loops and whole matrices, ties included.
+
+And against torch-fidelity.
+"""
 
 import math
 
 import pytest
 import torch
 
-from divergan.metrics import distances
-from divergan.metrics.distances import distances as all_distances
-from divergan.metrics.distances import nearest_distance, neighbour_distances
-from divergan.metrics.neighbours import coverage, density, precision, recall
+from divergan.features import FeatureSet
+from divergan.metrics import Pair, measure_some, pairwise
+
+FOUR = ("precision", "recall", "density", "coverage")
+each_block = pytest.mark.parametrize("block", [4, 32, 50, 512], ids=["fewer than k", "even", "uneven", "one block"])
+
+
+def of_features(features):
+    return FeatureSet(features=features, probabilities=None, images=torch.zeros(len(features), 1, 1, 1))
 
 
 def four(generated, reference):
-    cross = all_distances(generated, reference)
-    own, theirs = neighbour_distances(generated, 5), neighbour_distances(reference, 5)
-    return precision(cross, theirs), recall(cross, own), density(cross, theirs), coverage(cross, theirs)
+    sets = of_features(generated), of_features(reference)
+    values = measure_some(Pair(generated=sets[0], reference=sets[1], training=sets[1]), FOUR)
+    return tuple(values[name] for name in FOUR)
+
+
+def four_by_matrices(generated, reference):
+    """The definitions on all distances at once, each by the difference, in float64 and then rounded to float32."""
+
+    def distances(x, y):
+        return (x[:, None].double() - y.double()).norm(dim=2).float()
+
+    def radius(x, k):
+        return distances(x, x).fill_diagonal_(torch.inf).sort(dim=1).values[:, k - 1]
+
+    across = distances(generated, reference)
+    inside = (across <= radius(reference, 3)).any(dim=1)
+    reached = (across <= radius(generated, 3)[:, None]).any(dim=0)
+    balls = across < radius(reference, 5)
+    shares = inside.double().mean(), reached.double().mean(), balls.double().sum(1).mean() / 5, balls.any(0).double()
+    return tuple(float(share.mean()) for share in shares)
 
 
 def four_by_loops(generated, reference):
@@ -39,12 +64,33 @@ def integer_points(count, seed, low=0, high=6, dimension=3):
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("block", [7, 1024], ids=["blocks", "one block"])
+@each_block
 def test_definitions_with_ties_and_copies(monkeypatch, seed, block):
-    monkeypatch.setattr(distances, "BLOCK", block)
+    monkeypatch.setattr(pairwise, "BLOCK", block)
     generated, reference = integer_points(30, seed, 2, 9), integer_points(25, 100 + seed)
     reference[3] = reference[4]
     assert four(generated, reference) == pytest.approx(four_by_loops(generated, reference), abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["continuous", "quantised", "repeated", "far from 0"])
+@each_block
+def test_definitions_by_whole_matrices(monkeypatch, kind, block):
+    """Counts of the same comparisons: equal to the bit, whatever the block, whether its edge meets the set's or not."""
+    monkeypatch.setattr(pairwise, "BLOCK", block)
+    owner = torch.Generator().manual_seed(7)
+    generated, reference = (1.2 * torch.randn(135, 12, generator=owner)).relu(), torch.randn(128, 12, generator=owner)
+    make = {
+        "continuous": lambda x: x,
+        "quantised": lambda x: (2 * x).round() / 2,
+        "repeated": lambda x: x[torch.arange(len(x)) // 2],
+        "far from 0": lambda x: x + 100,
+    }[kind]
+    generated, reference = make(generated), make(reference.relu())
+    generated[3:9] = reference[60:66]
+    values = four(generated, reference)
+    assert values == four_by_matrices(generated, reference)
+    assert four(reference, generated) == four_by_matrices(generated=reference, reference=generated)
+    assert all(0 < value < 1 for value in values)
 
 
 def test_ties_matter_here():
@@ -87,22 +133,52 @@ def test_dropping_half_of_the_data_lowers_diversity_only():
     assert r <= 0.5 and c <= 0.5
 
 
-@pytest.mark.parametrize("block", [7, 1024], ids=["blocks", "one block"])
-def test_distances(monkeypatch, block):
-    monkeypatch.setattr(distances, "BLOCK", block)
-    x, y = (torch.randn(n, 5, generator=torch.Generator().manual_seed(n)) for n in (20, 30))
-    y[4] = x[11]
-    expected = (x[:, None].double() - y[None].double()).norm(dim=2)
-    assert torch.allclose(all_distances(x, y).double(), expected, rtol=1e-6)  # one rounding to float32
-    assert torch.equal(all_distances(x, y), all_distances(y, x).T)
-    assert all_distances(x, y)[11, 4] == 0
-    assert torch.allclose(nearest_distance(x, y).double(), expected.min(dim=1).values, rtol=1e-6)
-    assert nearest_distance(x, y)[11] == 0
+@each_block
+def test_nearest_neighbours(monkeypatch, block):
+    monkeypatch.setattr(pairwise, "BLOCK", block)
+    x = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
+    x[4] = x[11]
+    expected = (x[:, None].double() - x.double()).norm(dim=2).fill_diagonal_(torch.inf).sort(dim=1).values[:, :5]
+    found = pairwise.within(x).neighbours
+    assert torch.allclose(found.double(), expected, rtol=1e-6)  # one rounding to float32
+    assert found[4, 0] == found[11, 0] == 0
+
+
+def test_neighbours_that_are_not_there():
+    found = pairwise.within(torch.tensor([[0.0], [1.0], [5.0]])).neighbours
+    assert found.tolist() == [[1, 5, *[math.inf] * 3], [1, 4, *[math.inf] * 3], [4, 5, *[math.inf] * 3]]
 
 
 def test_copies_are_at_zero_among_large_features():
     """|x|^2 + |y|^2 - 2 x.y of a copy is zero up to rounding only, here 1e-10 and of either sign."""
     x = torch.randn(60, 128, generator=torch.Generator().manual_seed(0)) + 20
-    order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
-    assert (all_distances(x, x[order])[order, torch.arange(60)] == 0).all()
-    assert (all_distances(x, x + 1e-3) > 0).all()
+    assert (pairwise.within(x.repeat(2, 1)).neighbours[:, 0] == 0).all()
+    assert (pairwise.within(torch.cat([x, x + 1e-3])).neighbours[:, 0] > 0).all()
+    alone = x[torch.arange(6).repeat(10)]  # ten copies of six points: balls of radius 0
+    assert four(alone, alone) == (1, 1, 0, 0)  # on a sphere of radius 0, which counts for the first two alone
+    assert four(x, alone) == (6 / 60, 1, 0, 0)
+
+
+@pytest.mark.parametrize("radius", [0.0, 1e-3, 1.0, 3.7, 812.5])
+def test_edges_part_squares_as_rounded_distances(radius):
+    """Around a radius, the distances that round to it, to the float below or above it, on either side of the edges."""
+    r = torch.tensor([radius])
+    steps = torch.linspace(-3, 3, 601, dtype=torch.float64) * 1.2e-7 * max(radius, 1e-30)
+    squared = (r.double() + steps).clamp(min=0).square()
+    at_most, below = pairwise._squared_edges(r)
+    rounded = squared.sqrt().float()
+    assert torch.equal(squared < at_most, rounded <= r)
+    assert torch.equal(squared < below, rounded < r)
+
+
+def test_one_pass_within_each_set_and_one_across(monkeypatch):
+    calls = []
+    blocks = pairwise._blocks
+    monkeypatch.setattr(pairwise, "_blocks", lambda x, y, half=False: calls.append(half) or blocks(x, y, half))
+    x, y = of_features(integer_points(20, 0)), of_features(integer_points(20, 1))
+    measure_some(Pair(generated=x, reference=y, training=y), ["kid", *FOUR])
+    assert sorted(calls) == [False, True, True]
+    calls.clear()
+    for seed in (2, 3):  # other sample sets, the same reference
+        measure_some(Pair(generated=of_features(integer_points(20, seed)), reference=y, training=y), ["kid", *FOUR])
+    assert sorted(calls) == [False, False, True, True]

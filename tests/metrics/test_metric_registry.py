@@ -167,17 +167,6 @@ def test_too_few_images_for_neighbours(good):
         )
 
 
-def test_distances_are_computed_once(good, monkeypatch):
-    calls = []
-    from divergan.metrics import pair as module
-
-    kept = module.distances
-    monkeypatch.setattr(module, "distances", lambda x, y: calls.append(1) or kept(x, y))
-    fresh = Pair(generated=good.generated, reference=good.reference, training=good.training, validation=good.validation)
-    measure_some(fresh, ["precision", "recall", "density", "coverage"])
-    assert len(calls) == 1
-
-
 def test_declarations_load_no_torch():
     code = "import sys, divergan.metrics, divergan.features; sys.exit('torch.nn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from divergan.features import FeatureSet
 from divergan.lazy import lazy
-from divergan.metrics.distances import nearest_distance
 from divergan.metrics.pair import Metric, Pair
 
 if TYPE_CHECKING:
     import torch
 else:
     torch = lazy("torch")
+
+ROWS = 512  # points at a time: 60 MB of float32 against 30,000 training images
 
 
 def nearest_training_distances(images: FeatureSet, training: FeatureSet) -> torch.Tensor:
@@ -22,6 +23,21 @@ def nearest_training_distances(images: FeatureSet, training: FeatureSet) -> torc
     class apart.
     """
     return nearest_distance(*(part.images.flatten(1).float() / 255 for part in (images, training)))
+
+
+def nearest_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The L2 distance of each point of x (N, D) from the nearest point of y (M, D), (N,) float32.
+
+    The nearest is found with float32 products, twice as fast as float64, and its distance is computed from the
+    difference: so a copy is at distance 0, and a near tie costs no more than a rounding error.
+    """
+    x, y = x.float(), y.float()
+    y_norms = y.square().sum(dim=1)
+    found = []
+    for rows in x.split(ROWS):
+        nearest = torch.addmm(y_norms, rows, y.T, alpha=-2).argmin(dim=1)  # the norm of x shifts all alike
+        found.append((rows - y[nearest]).square().sum(dim=1).sqrt())
+    return torch.cat(found)
 
 
 def copied_share(generated: torch.Tensor, held_out: torch.Tensor) -> float:

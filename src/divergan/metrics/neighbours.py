@@ -9,59 +9,42 @@ differ only at ties, which copies and quantised features do make.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from divergan.lazy import lazy
-from divergan.metrics.pair import LARGEST_K, Metric, Pair
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy("torch")
-
-MANIFOLD_K = 3  # Kynkäänniemi et al. (2019), Section 2
-DENSITY_K = LARGEST_K  # Naeem et al. (2020): coverage of real against real is above 0.95 then
+from divergan.errors import DivergaNError
+from divergan.metrics.pair import Metric, Pair
+from divergan.metrics.pairwise import DENSITY_K, LARGEST_K, Across
 
 
-def precision(cross: torch.Tensor, reference_neighbours: torch.Tensor) -> float:
-    """The share of generated images in a ball of some reference image; `cross` is (generated, reference)."""
-    return float((cross <= reference_neighbours[:, MANIFOLD_K - 1]).any(dim=1).double().mean())
+def precision(pair: Pair) -> float:
+    """The share of generated images in a ball of some reference image."""
+    return float(_across(pair).held.double().mean())
 
 
-def recall(cross: torch.Tensor, generated_neighbours: torch.Tensor) -> float:
-    """The share of reference images in a ball of some generated image; `cross` is (generated, reference).
+def recall(pair: Pair) -> float:
+    """The share of reference images in a ball of some generated image.
 
     Scattered generated images have wide balls, so noise can raise it: read it beside precision and coverage.
     """
-    return float((cross <= generated_neighbours[:, MANIFOLD_K - 1, None]).any(dim=0).double().mean())
+    return float(_across(pair).reached.double().mean())
 
 
-def density(cross: torch.Tensor, reference_neighbours: torch.Tensor) -> float:
+def density(pair: Pair) -> float:
     """The mean number of reference balls that a generated image is in, over k. Not bounded by 1."""
-    inside = cross < reference_neighbours[:, DENSITY_K - 1]
-    balls = inside.sum(dim=1, dtype=torch.int32)  # the default, int64, would take 8 bytes a pair
-    return float(balls.double().mean()) / DENSITY_K
+    return float(_across(pair).balls.double().mean()) / DENSITY_K
 
 
-def coverage(cross: torch.Tensor, reference_neighbours: torch.Tensor) -> float:
+def coverage(pair: Pair) -> float:
     """The share of reference images whose ball holds a generated image."""
-    return float((cross.min(dim=0).values < reference_neighbours[:, DENSITY_K - 1]).double().mean())
+    return float(_across(pair).covered.double().mean())
 
 
-def _precision(pair: Pair) -> float:
-    return precision(pair.cross_distances, pair.reference_neighbours)
-
-
-def _recall(pair: Pair) -> float:
-    return recall(pair.cross_distances, pair.generated_neighbours)
-
-
-def _density(pair: Pair) -> float:
-    return density(pair.cross_distances, pair.reference_neighbours)
-
-
-def _coverage(pair: Pair) -> float:
-    return coverage(pair.cross_distances, pair.reference_neighbours)
+def _across(pair: Pair) -> Across:
+    for name, images in (("generated", pair.generated), ("reference", pair.reference)):
+        if len(images.features) <= LARGEST_K:
+            raise DivergaNError(
+                f"the neighbour metrics got {len(images.features)} {name} images and need {LARGEST_K + 1}: "
+                "evaluate on more images"
+            )
+    return pair.across
 
 
 PRECISION = Metric(
@@ -72,7 +55,7 @@ PRECISION = Metric(
     better="higher",
     at_identity=1.0,
     needs="features",
-    compute=_precision,
+    compute=precision,
 )
 
 RECALL = Metric(
@@ -83,7 +66,7 @@ RECALL = Metric(
     better="higher",
     at_identity=1.0,
     needs="features",
-    compute=_recall,
+    compute=recall,
 )
 
 DENSITY = Metric(
@@ -94,7 +77,7 @@ DENSITY = Metric(
     better="higher",
     at_identity=1.0,
     needs="features",
-    compute=_density,
+    compute=density,
 )
 
 COVERAGE = Metric(
@@ -105,5 +88,5 @@ COVERAGE = Metric(
     better="higher",
     at_identity=1.0,
     needs="features",
-    compute=_coverage,
+    compute=coverage,
 )

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property, lru_cache
+from typing import Literal
 
-from divergan.errors import DivergaNError
 from divergan.features import FeatureSet
-from divergan.metrics.distances import distances, neighbour_distances
-
-if TYPE_CHECKING:
-    import torch
-
-LARGEST_K = 5  # the most neighbours that any metric asks for
+from divergan.metrics.pairwise import Across, Within, across, within
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pair:
     """Generated images beside reference images, and the GAN's training images; what metrics share is computed once.
 
-    Real images as `generated` give the floor or ceiling of each metric at that number of images. At 10,000 images on
-    either side `cross_distances` takes 400 MB.
+    Real images as `generated` give the floor or ceiling of each metric at that number of images.
     """
 
     generated: FeatureSet
@@ -30,29 +23,23 @@ class Pair:
     training: FeatureSet
     validation: FeatureSet | None = None  # real images that are neither, for what a metric chooses by itself
 
-    @cached_property
-    def cross_distances(self) -> torch.Tensor:
-        """L2 distances of generated (rows) from reference features (columns), float32."""
-        return distances(self.generated.features, self.reference.features)
+    @property
+    def within_generated(self) -> Within:
+        return _within(self.generated)
+
+    @property
+    def within_reference(self) -> Within:
+        return _within(self.reference)
 
     @cached_property
-    def generated_neighbours(self) -> torch.Tensor:
-        """Distances of each generated image from its LARGEST_K nearest other generated images, nearest first."""
-        return _neighbours(self.generated, "generated")
-
-    @cached_property
-    def reference_neighbours(self) -> torch.Tensor:
-        """Distances of each reference image from its LARGEST_K nearest other reference images, nearest first."""
-        return _neighbours(self.reference, "reference")
+    def across(self) -> Across:
+        sides = (self.generated.features, self.reference.features)
+        return across(*sides, self.within_generated, self.within_reference)
 
 
-def _neighbours(images: FeatureSet, name: str) -> torch.Tensor:
-    count = len(images.features)
-    if count <= LARGEST_K:
-        raise DivergaNError(
-            f"the neighbour metrics got {count} {name} images and need {LARGEST_K + 1}: evaluate on more images"
-        )
-    return neighbour_distances(images.features, LARGEST_K)
+@lru_cache(maxsize=2)  # one reference beside many sample sets in turn: it stays, the sample sets pass
+def _within(images: FeatureSet) -> Within:
+    return within(images.features)
 
 
 @dataclass(frozen=True, kw_only=True)
