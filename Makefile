@@ -56,8 +56,9 @@ format: $(SETUP)  ## put code into the form that check wants
 	$(BIN)/ruff format src tests benchmarks
 	$(BIN)/snakefmt Snakefile workflow
 
-bench: $(SETUP)  ## seconds and images/s of the training loop on this machine
+bench: $(SETUP)  ## seconds of the training loop and of the metrics on this machine
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/metrics.py --memory 50000
 
 readme: $(SETUP)  ## the README's result table and picture again, from reports/demo
 	$(BIN)/divergan readme --params params/demo.yaml
