@@ -158,6 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--count", type=int, default=10_000, help="images on either side")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--memory", type=int, default=0, metavar="N", help="also ours on N x N, with the peak memory")
     parser.add_argument("--child", action="store_true", help="ours once, told as JSON: what --memory starts")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/metrics.json")
@@ -166,7 +167,7 @@ def main() -> None:
         return child(options.count)
     memory = in_a_child(options.memory) if options.memory else None
     x, y = features(options.count, "generated"), features(options.count, "reference")
-    rows = [measured(x, y, threads, options.rounds) for threads in (1, 2)]
+    rows = [measured(x, y, threads, options.rounds) for threads in options.threads]
     values = compared(x, y)
     show(rows, values, memory)
     facts = {"rows": rows, "values": values, "memory": memory, "rounds": options.rounds}

@@ -149,6 +149,15 @@ def test_neighbours_that_are_not_there():
     assert found.tolist() == [[1, 5, *[math.inf] * 3], [1, 4, *[math.inf] * 3], [4, 5, *[math.inf] * 3]]
 
 
+@each_block
+def test_one_point_that_is_nan_is_nobody_s_neighbour(monkeypatch, block):
+    monkeypatch.setattr(pairwise, "BLOCK", block)
+    x = torch.randn(120, 5, generator=torch.Generator().manual_seed(0))
+    spoiled = torch.cat([x[:50], torch.full((1, 5), math.nan), x[50:]])
+    found = pairwise.within(spoiled).neighbours
+    assert torch.equal(torch.cat([found[:50], found[51:]]), pairwise.within(x).neighbours)
+
+
 def test_copies_are_at_zero_among_large_features():
     """|x|^2 + |y|^2 - 2 x.y of a copy is zero up to rounding only, here 1e-10 and of either sign."""
     x = torch.randn(60, 128, generator=torch.Generator().manual_seed(0)) + 20

@@ -61,7 +61,7 @@ def within(x: torch.Tensor) -> Within:
         kernels += (1 if a == b else 2) * _kernel_sum(products, room, x.shape[1])
         squared = _squared_distances(products, norms[a], norms[b], room)
         if a == b:
-            squared.fill_diagonal_(torch.inf)  # nor its own neighbour; its copies are
+            squared.fill_diagonal_(torch.inf)  # nor its own neighbour, which its copies are
         else:
             _keep_nearest(nearest[b], products.view(squared.T.shape).copy_(squared.T))
         _keep_nearest(nearest[a], squared)
@@ -69,7 +69,7 @@ def within(x: torch.Tensor) -> Within:
 
 
 def across(generated: torch.Tensor, reference: torch.Tensor, own: Within, theirs: Within) -> Across:
-    """One pass over the pairs of generated (N, D) with reference points (M, D), given what either set is within."""
+    """One pass over the pairs of generated (N, D) with reference points (M, D), given the pass within either set."""
     x, y = generated.double(), reference.double()
     x_norms, y_norms = x.square().sum(dim=1), y.square().sum(dim=1)
     x_manifold, _ = _squared_edges(own.neighbours[:, MANIFOLD_K - 1, None])
@@ -136,6 +136,7 @@ def _squared_edges(radii: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _keep_nearest(known: torch.Tensor, squared: torch.Tensor) -> None:
     """Make known (N, LARGEST_K) the smallest of each row of itself and of squared (N, M), smallest first."""
-    rows = (squared.amin(dim=1) < known[:, -1]).nonzero().squeeze(1)
+    unchanged = squared.amin(dim=1) >= known[:, -1]  # not so where a distance is nan, which topk puts last
+    rows = unchanged.logical_not().nonzero().squeeze(1)
     smallest = squared[rows].topk(min(LARGEST_K, squared.shape[1]), dim=1, largest=False).values
     known[rows] = torch.cat([known[rows], smallest], dim=1).topk(LARGEST_K, dim=1, largest=False).values
