@@ -82,14 +82,20 @@ def definition(place: Place) -> list[ast.stmt]:
 
 def place_of(declaration: object, package: str) -> str:
     """The "module:NAME" at which an entry of a registry is declared."""
-    for name, module in sys.modules.items():
-        if name.startswith(f"{PACKAGE}.{package}") and source(name):
-            for variable in load(name).definitions:
-                if vars(module).get(variable) is declaration:
-                    return f"{name}:{variable}"
+    for name in (name for name in sys.modules if name.startswith(f"{PACKAGE}.{package}")):
+        if (variable := declared_names(name).get(id(declaration))) is not None:
+            return f"{name}:{variable}"
     raise LookupError(f"{declaration!r} is not bound to a name at the top of a module in {PACKAGE}.{package}")
 
 
+@cache
+def declared_names(module: str) -> dict[int, str]:
+    """The `id` of what a loaded module of ours defines at its top -> its name there."""
+    bound_here = vars(sys.modules[module])
+    return {id(bound_here[name]): name for name in reversed(load(module).definitions) if name in bound_here}
+
+
+@cache
 def resolved(module: str, name: str) -> Place | None:
     """Where `name` of `module` is defined, through re-exports; None for what is not ours or no definition."""
     if is_edge(module) or not source(module):
@@ -126,11 +132,12 @@ def named(module: str, nodes: list[ast.stmt]) -> Iterator[Place]:
 
 def computing(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a tree that `canonical` keeps: what is named in an argument's annotation alone computes nothing."""
-    yield node
-    for _, value in kept_fields(node):
-        for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST):
-                yield from computing(child)
+    waiting = [node]
+    for found in waiting:  # grows on the way; a generator that calls itself takes three times as long
+        yield found
+        for _, value in kept_fields(found):
+            children = value if isinstance(value, list) else [value]
+            waiting += [child for child in children if isinstance(child, ast.AST)]
 
 
 def attribute(module: str, name: str | None, attr: str) -> Iterator[Place]:
@@ -192,9 +199,15 @@ def canonical(node: object) -> object:
 def kept_fields(node: ast.AST) -> list[tuple[str, object]]:
     if isinstance(node, ast.JoinedStr):  # Python 3.12 alone ends a format within a format with an empty constant
         return [("values", [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")])]
-    ignored = IGNORED_FIELDS | ({"annotation"} if isinstance(node, ast.arg) else set())
-    fields = [(name, getattr(node, name, None)) for name in sorted(node._fields) if name not in ignored]
-    return [(name, value) for name, value in fields if value not in (None, [])]
+    fields = [(name, getattr(node, name, None)) for name in field_names(type(node))]
+    return [(name, value) for name, value in fields if value is not None and value != []]
+
+
+@cache
+def field_names(kind: type[ast.AST]) -> list[str]:
+    """The fields of a kind of node that compute something, in alphabetical order."""
+    ignored = IGNORED_FIELDS | ({"annotation"} if kind is ast.arg else set())
+    return [name for name in sorted(kind._fields) if name not in ignored]
 
 
 def is_docstring(node: object) -> bool:

@@ -177,7 +177,8 @@ class TrainedPlan:
 
 def claimed_objectives() -> list[str]:
     """The objectives that the claims name, for some are claims about a formula (reading them whole takes too long)."""
-    return [name for name in OBJECTIVES if name in re.findall(r"\w+", CLAIMS.read_text("utf-8"))]
+    words = set(re.findall(r"\w+", CLAIMS.read_text("utf-8")))
+    return [name for name in OBJECTIVES if name in words]
 
 
 def checksums(data: DataSet) -> dict[str, Any]:
