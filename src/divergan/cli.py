@@ -32,11 +32,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EROFS, errno.EPERM)
 
 
-def make(verb: str, key: str, params: Path, threads: int | None = None) -> None:
+def make(verb: str, key: str, params: Path, threads: int | None = None) -> Plan:
     from divergan import jobs
 
     plan = Plan(params)
     print(jobs.make(ROOT, plan.step(verb, key), plan.study.device, threads or plan.study.threads))
+    return plan
 
 
 @app.command(rich_help_panel=PIPELINE)
@@ -128,8 +129,7 @@ def report(key: Key = "report", params: Params = PARAMS) -> None:
     """Typeset the PDF and publish reports/<study>/, where people look."""
     from divergan import publishing, store
 
-    make("report", key, params)
-    plan = Plan(params)
+    plan = make("report", key, params)
     publishing.publish(ROOT, plan)
     store.tidy(ROOT, plan)
     print(f"reports/{plan.study.study}/report.pdf")

@@ -82,10 +82,16 @@ def definition(place: Place) -> list[ast.stmt]:
 
 def place_of(declaration: object, package: str) -> str:
     """The "module:NAME" at which an entry of a registry is declared."""
-    for name in (name for name in sys.modules if name.startswith(f"{PACKAGE}.{package}")):
+    for name in loaded_modules(package, len(sys.modules)):
         if (variable := declared_names(name).get(id(declaration))) is not None:
             return f"{name}:{variable}"
     raise LookupError(f"{declaration!r} is not bound to a name at the top of a module in {PACKAGE}.{package}")
+
+
+@cache
+def loaded_modules(package: str, count: int) -> list[str]:
+    """Our modules in a package, of the `count` modules that are loaded: where more are, they are looked for again."""
+    return [name for name in sys.modules if name.startswith(f"{PACKAGE}.{package}")]
 
 
 @cache

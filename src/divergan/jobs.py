@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from divergan import provenance, store, tracking
 from divergan.errors import DivergaNError
-from divergan.plan import PRIOR, REAL, Plan, Step
+from divergan.estimates import core_seconds
+from divergan.plan import BY_THE_WAY, PRIOR, REAL, Plan, Step
 
 if TYPE_CHECKING:
     from divergan.tracking import Live
 
-LIVE = ("train", "reweight")  # MLflow watches these while they run
-TRACKED = (*LIVE, "evaluate")  # and takes these over, when the tables are made: importing it costs more than most last
+LIVE = ("train", "reweight")  # MLflow watches these while they run, where they take long enough to be looked at
+WATCHED_SECONDS = 60.0  # estimated; importing MLflow takes 3 s of a core
+TRACKED = (*LIVE, "evaluate")  # and takes over what it has not watched when the tables are made, in one process
 
 
 def make(root: Path, step: Step, device: str, threads: int) -> str:
@@ -24,6 +26,8 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
     folder = store.place(root, step)
     if store.exists(root, step):
         return f"{folder} is there"
+    for drawn in step.inputs_of(BY_THE_WAY):
+        make(root, drawn, device, threads)
     if store.adopt(root, step):
         return f"{folder} taken from the store"
     if missing := [s for s in step.inputs if not store.exists(root, s) and not store.adopt(root, s)]:
@@ -44,10 +48,10 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
         store.write_json(out / "timing.json", seconds)
         return facts | {"commit": commit, "environment": provenance.environment(root, device, threads)}
 
-    if step.verb not in LIVE:
+    if step.verb not in LIVE or core_seconds(step) < WATCHED_SECONDS:
         store.make(root, step, lambda out: work(out, tracking.Live()))
         if step.verb == "compare":
-            take_over(root, step.inputs_of("evaluate"))
+            take_over(root, [tracked for verb in TRACKED for tracked in step.inputs_of(verb)])
     else:
         with tracking.run(root, **described(step, commit)) as live:
             store.make(root, step, lambda out: work(out, live))

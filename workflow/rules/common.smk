@@ -47,8 +47,8 @@ def run_file(step):
 
 
 def needed_by(step):
-    """The run.json of everything that the step is made from; ancient, for a checkout's modification times mean nothing."""
-    return [ancient(run_file(needed)) for needed in step.inputs]
+    """The run.json of what the step's job waits for; ancient, for a checkout's modification times mean nothing."""
+    return [ancient(run_file(needed)) for needed in step.awaited]
 
 
 # InceptionV3's weights are a download: no GAN is trained before they are there.

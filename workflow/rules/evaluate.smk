@@ -1,4 +1,4 @@
-# Metrics of every sample set, and of real images: the floors. Then seeds to means and intervals.
+# Metrics of every sample set, which the same job draws, and of real images: the floors. Then seeds to means and intervals.
 
 
 rule evaluate_one:
@@ -36,5 +36,5 @@ rule compare:
 
 rule evaluate:
     input:
-        all_of("sample", "evaluate", "compare"),
+        all_of("evaluate", "compare"),
     localrule: True

@@ -1,4 +1,5 @@
-# The sample sets that are evaluated, from each trained generator: by its prior, and by the other samplers of its variant.
+# The sample sets of a trained generator, by its prior and by the other samplers of its variant. The job that evaluates
+# them draws them; this rule makes one where it is asked for by its file.
 
 
 rule sample:
