@@ -119,7 +119,7 @@ def test_the_chapter_of_samplers_is_made_printed_and_follows_an_edit(project):
 
     project.edit(params, "{sampler: dot, steps: 2, ", "{sampler: dot, steps: 3, ")
     assert project.planned_jobs(params) == {
-        "evaluate_one": 2, "compare": 1, "figures": 1, "report": 1, "all": 1,
+        "evaluate_one": 2, "compare": 1, "report": 1, "all": 1,
     }  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def test_edit_runs_just_what_follows_and_revert_trains_nothing(project):
     project.edit(PARAMS, *edit)
     jobs = project.planned_jobs()
     assert jobs == {
-        "train_one": 2, "evaluate_one": 2, "compare": 1, "figures": 1, "report": 1, "all": 1,
+        "train_one": 2, "evaluate_one": 2, "compare": 1, "report": 1, "all": 1,
     }  # fmt: skip
     project.snakemake()
     after = project.made()

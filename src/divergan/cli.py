@@ -155,11 +155,17 @@ def import_images(
 def plan(
     params: Params = PARAMS,
     keys: Annotated[bool, typer.Option("--keys", help="One step a line: verb, key, folder, state.")] = False,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Of the run that is asked about; default: this machine's.")
+    ] = None,
 ) -> None:
     """Show the steps of a parameter file: what exists, what would run and why, and about how long it takes."""
     from divergan import looking
 
-    looking.print_keys(ROOT, Plan(params)) if keys else looking.print_plan(ROOT, Plan(params))
+    if keys:
+        looking.print_keys(ROOT, Plan(params))
+    else:
+        looking.print_plan(ROOT, Plan(params), cores or os.cpu_count() or 1)
 
 
 @app.command(rich_help_panel=ASK)

@@ -1,4 +1,4 @@
-"""About how long a step takes on one CPU core: the arithmetic of its networks at a typical rate, plus its start."""
+"""About how long a step takes on one CPU core: its networks' arithmetic at a typical rate, and the calls to it."""
 
 from __future__ import annotations
 
@@ -8,36 +8,42 @@ from divergan.params import Training, Weights
 from divergan.plan import Step
 
 FLOPS_PER_SECOND = 60e9  # float32 matrix products of one core of a 2024 server CPU; see benchmarks/
-START_SECONDS = 5.0  # Python, torch and MLflow come up
+UPDATE_SECONDS = 2e-3  # of one core besides the arithmetic of a player's update: some hundred calls into torch
+START_SECONDS = 2.0  # of a job's process, most of them torch's import
 OTHER_SECONDS = {
     "data": 3.0,
-    "features": 20.0,
+    "features": 10.0,
     "oracle": 60.0,
-    "sample": 3.0,
-    "evaluate": 8.0,
-    "compare": 3.0,
-    "figures": 12.0,
+    "sample": 1.0,
+    "evaluate": 3.0,
+    "compare": 8.0,
+    "figures": 9.0,
     "report": 4.0,
 }
 
 
 def core_seconds(step: Step) -> float:
-    """An estimate, to be read as an order of magnitude."""
+    """Of a step's own work, without the start of a process; an estimate, to be read as an order of magnitude."""
     if step.verb == "chapter":
-        return START_SECONDS + CHAPTERS[step.settings["chapter"]].seconds(step.settings["part"])
+        return CHAPTERS[step.settings["chapter"]].seconds(step.settings["part"])
     if step.verb in ("train", "reweight"):
-        return START_SECONDS + training_flops(step) / FLOPS_PER_SECOND
-    return START_SECONDS + OTHER_SECONDS[step.verb] * max(1, len(step.settings.get("samplers", ())) / 4)
+        return training_seconds(step)
+    return OTHER_SECONDS[step.verb] * max(1, len(step.settings.get("samplers", ())) / 2)
 
 
-def training_flops(step: Step) -> float:
-    """Floating-point operations of a training, or of a re-weighting."""
+def training_seconds(step: Step) -> float:
+    """Of a training, or of a re-weighting: each step's arithmetic, and its updates of the players."""
     run = step.input("train") if step.inputs_of("train") else step  # the run that is re-weighted, or trained on
     training = Training.model_validate(run.settings["training"])
     channels, height, width = run.input("data").settings["declared"]["shape"]
     shape = channels, height, width
     if step.verb == "reweight":
         weights = Weights.model_validate(step.settings["weights"])
-        return weights.steps * flops.reweighting_step(weights, training, shape)
-    before = training.steps if run is not step else 0
-    return (step.settings["training"]["steps"] - before) * flops.training_step(training, shape)
+        operations, updates = flops.reweighting_step(weights, training, shape), weights.n_critic + 1
+        return weights.steps * step_seconds(operations, updates)
+    steps = step.settings["training"]["steps"] - (training.steps if run is not step else 0)
+    return steps * step_seconds(flops.training_step(training, shape), training.n_critic + 1)
+
+
+def step_seconds(operations: int, updates: int) -> float:
+    return operations / FLOPS_PER_SECOND + updates * UPDATE_SECONDS

@@ -205,15 +205,15 @@ def canonical(node: object) -> object:
 def kept_fields(node: ast.AST) -> list[tuple[str, object]]:
     if isinstance(node, ast.JoinedStr):  # Python 3.12 alone ends a format within a format with an empty constant
         return [("values", [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")])]
-    fields = [(name, getattr(node, name, None)) for name in field_names(type(node))]
+    fields = [(name, getattr(node, name, None)) for name in field_names(node._fields, isinstance(node, ast.arg))]
     return [(name, value) for name, value in fields if value is not None and value != []]
 
 
 @cache
-def field_names(kind: type[ast.AST]) -> list[str]:
-    """The fields of a kind of node that compute something, in alphabetical order."""
-    ignored = IGNORED_FIELDS | ({"annotation"} if kind is ast.arg else set())
-    return [name for name in sorted(kind._fields) if name not in ignored]
+def field_names(fields: tuple[str, ...], of_argument: bool) -> list[str]:
+    """Those that compute something, in alphabetical order."""
+    ignored = IGNORED_FIELDS | ({"annotation"} if of_argument else set())
+    return [name for name in sorted(fields) if name not in ignored]
 
 
 def is_docstring(node: object) -> bool:

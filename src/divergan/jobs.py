@@ -26,8 +26,8 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
     folder = store.place(root, step)
     if store.exists(root, step):
         return f"{folder} is there"
-    for drawn in step.inputs_of(BY_THE_WAY):
-        make(root, drawn, device, threads)
+    for needed in (needed for needed in step.inputs if needed.verb in BY_THE_WAY):
+        make(root, needed, device, threads)
     if store.adopt(root, step):
         return f"{folder} taken from the store"
     if missing := [s for s in step.inputs if not store.exists(root, s) and not store.adopt(root, s)]:

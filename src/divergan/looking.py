@@ -15,9 +15,10 @@ from rich.table import Table
 
 from divergan import store
 from divergan.errors import DivergaNError
-from divergan.estimates import core_seconds
+from divergan.estimates import START_SECONDS, core_seconds
 from divergan.params import leaves
 from divergan.plan import FOLDERS, PRIOR, Plan, Step, UnknownKey
+from divergan.schedule import jobs_of, makespan
 
 MADE, SHELVED, MISSING = "made", "in the store", "to make"
 
@@ -33,7 +34,7 @@ def print_keys(root: Path, plan: Plan) -> None:
         print(f"{step.verb}\t{step.key}\t{store.place(root, step)}\t{state(root, step)}")
 
 
-def print_plan(root: Path, plan: Plan) -> None:
+def print_plan(root: Path, plan: Plan, cores: int) -> None:
     """A table with a row for each verb and variant: how many are made, what would run, why, for about how long."""
     table = Table(
         "verb",
@@ -47,7 +48,7 @@ def print_plan(root: Path, plan: Plan) -> None:
         title=escape(plan.study.title),
         box=SIMPLE,
     )
-    total = 0.0
+    to_make: list[Step] = []
     groups: dict[tuple[str, str], list[Step]] = {}
     for step in plan.steps:
         groups.setdefault((step.verb, without_seed(step.key)), []).append(step)
@@ -55,7 +56,7 @@ def print_plan(root: Path, plan: Plan) -> None:
         states = [state(root, step) for step in steps]
         missing = [step for step, found in zip(steps, states, strict=True) if found == MISSING]
         seconds = sum(core_seconds(step) for step in missing)
-        total += seconds
+        to_make += missing
         counts = [str(states.count(value) or "") for value in (MADE, SHELVED, MISSING)]
         reason = why(root, missing[0]) if missing else ""
         table.add_row(verb, name, str(len(steps)), *counts, duration(seconds) if missing else "", escape(reason))
@@ -63,11 +64,12 @@ def print_plan(root: Path, plan: Plan) -> None:
     if not console.is_terminal:
         console.width = 160  # a log or a pipe has no width of its own
     console.print(table)
-    todo = sum(state(root, step) == MISSING for step in plan.steps)
-    if todo:
+    if to_make:
+        jobs = jobs_of(to_make, core_seconds, START_SECONDS, plan.study.threads)
+        of_one, of_all = duration(sum(job.seconds for job in jobs)), duration(makespan(jobs, cores))
         console.print(
-            f"{todo} of {len(plan.steps)} steps to make: about {duration(total)} of one core's time "
-            "(an estimate from the arithmetic of the networks; a GPU is much faster)."
+            f"{len(to_make)} of {len(plan.steps)} steps to make: about {of_one} of one core's time, {of_all} on "
+            f"{cores} core{'s' * (cores > 1)} (an estimate from the arithmetic of the networks; a GPU is much faster)."
         )
     else:
         console.print(f"Nothing to compute: all {len(plan.steps)} steps are there.")

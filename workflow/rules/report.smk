@@ -1,5 +1,6 @@
-# Figures and the PDF. `report` publishes reports/<study>/ under fixed names; the id file among them names the recipe that
-# it shows, so that after an edit, a revert or a checkout the folder is never another parameter file's.
+# Figures and the PDF. `report` draws the figures by the way; rule figures is for one who asks for their file. It publishes
+# reports/<study>/ under fixed names; the id file among them names the recipe that it shows, so that after an edit, a
+# revert or a checkout the folder is never another parameter file's.
 
 
 rule figures:

@@ -33,7 +33,7 @@ FOLDERS = {  # verb -> the folder of its results, in pipeline order
     "figures": "figures",
     "report": "report",
 }
-BY_THE_WAY = "sample"  # made by the job of whoever needs it first, its evaluation: most take less time than to start one
+BY_THE_WAY = ("sample", "figures")  # made by the job that needs them first: to start one of their own takes longer
 PRIOR = "prior"  # the sampler of every run's first sample set, which the others are compared with
 REAL = "real"  # the key under which real training images are evaluated, for floors and ceilings
 
@@ -79,8 +79,8 @@ class Step:
 
     @property
     def awaited(self) -> list[Step]:
-        """What other jobs must have made: the inputs, in place of those made by the way what these need."""
-        ways = ([step] if step.verb != BY_THE_WAY else step.inputs for step in self.inputs)
+        """What other jobs must have made: the inputs, and in place of those made by the way what these await."""
+        ways = (step.awaited if step.verb in BY_THE_WAY else [step] for step in self.inputs)
         return list(dict.fromkeys(step for way in ways for step in way))
 
     def input(self, verb: str) -> Step:
