@@ -1,0 +1,169 @@
+"""A job reads what its step needs, makes by the way what is cheaper than a process, and lets MLflow watch what lasts."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from divergan import jobs, store, tracking
+from divergan.errors import DivergaNError
+from divergan.plan import Plan
+from tiny_study import SMALL, environment, project
+
+pytestmark = pytest.mark.xdist_group("jobs")  # one worker, for what the module makes once
+
+RUN = "bce.stabilised-s0"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A project with one trained run, its classifier, and no sample set."""
+    folder = project(tmp_path_factory.mktemp("jobs") / "project", *SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DIVERGAN_TRACKING", "off")
+        for verb in ("data", "features", "train"):
+            made(Plan(Path("params.yaml")).of(verb)[0])
+    return folder
+
+
+@pytest.fixture
+def plan(trained, tmp_path, monkeypatch) -> Plan:
+    shutil.copytree(trained, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setenv("DIVERGAN_TRACKING", "off")
+    return Plan(Path("params.yaml"))
+
+
+def made(step) -> str:
+    return jobs.make(Path(), step, "cpu", 1)
+
+
+def files(step) -> dict[str, str]:
+    return store.read_json(store.place(Path(), step) / store.RUN)["files"]
+
+
+def test_the_evaluation_draws_its_samples_by_the_way_the_same_as_on_their_own(plan):
+    evaluation = plan.step("evaluate", f"{RUN}.prior")
+    samples = evaluation.input("sample")
+    assert not store.exists(Path(), samples)
+    assert made(evaluation).endswith("made")
+    assert store.exists(Path(), samples)
+    by_the_way = files(samples), files(evaluation)
+    shutil.rmtree("results/smoke/samples")
+    shutil.rmtree("results/smoke/evaluations")
+    shutil.rmtree(store.shelf(Path(), samples))
+    shutil.rmtree(store.shelf(Path(), evaluation))
+    made(samples)
+    made(evaluation)
+    assert (files(samples), files(evaluation)) == by_the_way
+
+
+def test_what_is_taken_from_the_store_brings_what_was_made_by_the_way(plan):
+    """A revert of a parameter: Snakemake asks for the evaluation alone, and the study's folder shall hold all."""
+    evaluation = plan.step("evaluate", f"{RUN}.prior")
+    made(evaluation)
+    shutil.rmtree("results/smoke/samples")
+    shutil.rmtree("results/smoke/evaluations")
+    assert made(evaluation).endswith("taken from the store")
+    assert store.exists(Path(), evaluation.input("sample"))
+
+
+def test_what_is_there_makes_nothing(plan):
+    evaluation = plan.step("evaluate", f"{RUN}.prior")
+    made(evaluation)
+    shutil.rmtree("results/smoke/samples")
+    assert made(evaluation).endswith("is there")
+    assert not store.exists(Path(), evaluation.input("sample"))
+
+
+def test_what_a_step_by_the_way_lacks_is_told(plan):
+    with pytest.raises(DivergaNError, match=r"sample kl.stabilised-s1.prior needs .*runs/kl.stabilised-s1-"):
+        made(plan.step("evaluate", "kl.stabilised-s1.prior"))
+
+
+@pytest.mark.parametrize(("seconds", "watched"), [(59.0, []), (61.0, [RUN])])
+def test_mlflow_watches_a_training_that_lasts_and_no_other(plan, monkeypatch, seconds, watched):
+    opened = []
+
+    @contextmanager
+    def run(root, **described):
+        opened.append(described["name"])
+        yield tracking.Live()
+
+    monkeypatch.setattr(tracking, "run", run)
+    monkeypatch.setattr(jobs, "core_seconds", lambda step: seconds)
+    step = plan.step("train", RUN)
+    for folder in (store.place(Path(), step), store.shelf(Path(), step)):
+        shutil.rmtree(folder)
+    assert made(step).endswith("made")
+    assert opened == watched
+
+
+def test_the_tables_bring_every_run_to_mlflow_that_was_not_watched(plan, monkeypatch):
+    from divergan import pipeline
+
+    taken = []
+    monkeypatch.setattr(jobs, "take_over", lambda root, steps: taken.extend(steps))
+    monkeypatch.setattr(store, "exists", lambda root, step: step.verb != "compare")
+    monkeypatch.setattr(pipeline, "compare", lambda job: {})
+    (tables,) = plan.of("compare")
+    made(tables)
+    assert sorted(step.key for step in taken) == sorted(step.key for verb in jobs.TRACKED for step in plan.of(verb))
+    assert len(taken) == 4 + 5
+
+
+COUNTED = """
+import ast, sys
+from collections import Counter
+parsed, whole = Counter(), ast.parse
+ast.parse = lambda text, *more, **named: parsed.update([text]) or whole(text, *more, **named)
+from pathlib import Path
+from divergan import fingerprint, params
+reads, read = [], params.read
+params.read = lambda file: reads.append(file) or read(file)
+from divergan.plan import Plan
+plan = Plan(Path("params.yaml"))
+{work}
+print(len(reads), max(parsed.values()), len(parsed), fingerprint.fingerprint.cache_info().misses)
+"""
+
+
+def counted(work: str) -> list[int]:
+    """(parameter files read, most often that a source was parsed, sources parsed, fingerprints taken) of `work`."""
+    command = [sys.executable, "-c", COUNTED.format(work=work)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    return [int(word) for word in done.stdout.split()]
+
+
+def test_a_plan_reads_each_source_once_and_takes_a_fingerprint_a_kind_of_step(plan):
+    reads, most, sources, fingerprints = counted("[step.hash for step in plan.steps]")
+    assert (reads, most) == (1, 1)
+    # data, features; two variants of train, sample and evaluate's one (of real images, too); tables, figures, report
+    assert fingerprints == 2 + 2 + 2 + 1 + 3
+    assert sources > 60
+
+
+def test_a_job_reads_what_its_own_step_and_those_before_it_reach(plan):
+    name = Path(plan.step("train", "kl.stabilised-s1").folder).name
+    for key in ("kl.stabilised-s1", name, f"results/smoke/runs/{name}"):
+        reads, most, sources, fingerprints = counted(f"plan.step('train', {key!r}).hash")
+        assert (reads, most, fingerprints) == (1, 1, 2), "the data's and the training's"
+    everything = counted("[step.hash for step in plan.steps]")[2]
+    assert sources < 0.6 * everything
+
+
+def test_the_report_reads_its_parameter_file_once(plan, monkeypatch):
+    from divergan import cli, params, publishing
+
+    reads, read = [], params.read
+    monkeypatch.setattr(params, "read", lambda file: reads.append(file) or read(file))
+    monkeypatch.setattr(jobs, "make", lambda *_: "made")
+    monkeypatch.setattr(publishing, "publish", lambda *_: None)
+    cli.report("report", Path("params.yaml"))
+    assert len(reads) == 1
