@@ -55,7 +55,9 @@ def work(root: Path, study: str) -> dict[tuple[str, str], float]:
     """(verb, key) -> seconds that the step's own work took, of all that results/<study>/ holds."""
     verbs = {folder: verb for verb, folder in FOLDERS.items()}
     return {
-        (verbs[path.parts[-3]], re.sub(r"-[0-9a-f]{8}$", "", path.parts[-2])): json.loads(path.read_text())["wall_seconds"]
+        (verbs[path.parts[-3]], re.sub(r"-[0-9a-f]{8}$", "", path.parts[-2])): json.loads(path.read_text())[
+            "wall_seconds"
+        ]
         for path in (root / "results" / study).glob("*/*/timing.json")
     }
 

@@ -44,7 +44,11 @@ Seconds = tuple[float, float]  # wall, and of the processor
 
 def process(*command: str, folder: Path = ROOT) -> Seconds:
     """A command's wall and processor seconds; its output is shown where it fails."""
-    environment = {**os.environ, "DIVERGAN_TRACKING": "off", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "DIVERGAN_TRACKING": "off",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
     started = time.perf_counter()
     with tempfile.TemporaryFile() as output:
         running = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
@@ -138,7 +142,9 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
     table = Table("what", "seconds [range]", "of the processor", "limit")
     for row in rows:
         spread = f"{row['seconds']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
-        limit = "" if row["limit"] is None else f"{row['limit']:g}" + (" missed" if row["seconds"] > row["limit"] else "")
+        limit = (
+            "" if row["limit"] is None else f"{row['limit']:g}" + (" missed" if row["seconds"] > row["limit"] else "")
+        )
         table.add_row(row["what"], spread, f"{row['processor_seconds']:.2f}", limit)
     Console(width=100).print(table)
 

@@ -98,7 +98,11 @@ def on_gpus(plan: Plan, start: float) -> list[float]:
     """The study with estimated seconds, where a GPU trains and re-weights TIMES_A_CORE times as fast as a core."""
     faster = {"train": TIMES_A_CORE, "reweight": TIMES_A_CORE}
     jobs = jobs_of(
-        plan.steps, lambda step: estimates.core_seconds(step) / faster.get(step.verb, 1), start, plan.study.threads, True
+        plan.steps,
+        lambda step: estimates.core_seconds(step) / faster.get(step.verb, 1),
+        start,
+        plan.study.threads,
+        True,
     )
     return [makespan(jobs, GPU_CORES, gpus) for gpus in GPUS]
 

@@ -11,7 +11,11 @@ from divergan.plan import BY_THE_WAY, FOLDERS, Plan
 from divergan.schedule import ON_A_GPU, ONE_THREAD, PRIORITIES, Job, jobs_of, makespan
 from tiny_study import ROOT, project, sampled_project
 
-RULES = {"train": "train_one", "reweight": "reweight_one", "evaluate": "evaluate_one"}  # the others are called as the verb
+RULES = {
+    "train": "train_one",
+    "reweight": "reweight_one",
+    "evaluate": "evaluate_one",
+}  # the others are called as the verb
 
 
 def alone(*seconds: float, **more) -> list[Job]:
@@ -20,7 +24,8 @@ def alone(*seconds: float, **more) -> list[Job]:
 
 def chain(*seconds: float) -> list[Job]:
     return [
-        Job(key=str(place), seconds=value, needs=(str(place - 1),) if place else ()) for place, value in enumerate(seconds)
+        Job(key=str(place), seconds=value, needs=(str(place - 1),) if place else ())
+        for place, value in enumerate(seconds)
     ]
 
 

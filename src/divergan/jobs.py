@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import time
 from collections.abc import Sequence
@@ -41,6 +42,8 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
         from divergan import pipeline
 
         provenance.prepare_torch(device, threads)
+        gc.freeze()
+        gc.enable()
         started, cpu_started = time.monotonic(), time.process_time()
         job = pipeline.Job(step=step, root=root, out=out, device=device, live=live)
         facts = getattr(pipeline, step.verb)(job)
