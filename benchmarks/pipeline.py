@@ -1,4 +1,4 @@
-"""What the pipeline costs beside its work: the plan of a thousand runs, the start of each verb's job, a study's overhead.
+"""What the pipeline costs beside its work: the plan of a thousand runs, each verb's start, a study's overhead.
 
 The seconds of a job before its work are those of its process less those that its timing.json tells, so that on a busy
 machine they grow as everything does: processor seconds stand beside them.
@@ -22,13 +22,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from finished import overhead
 from rich.console import Console
 from rich.table import Table
 from ruamel.yaml import YAML
 
 from divergan import provenance, store
 from divergan.plan import Plan
-from finished import overhead
 
 ROOT = Path(__file__).parents[1]
 SEEDS = 143  # of the demo's seven variants: 1,001 runs
@@ -156,9 +156,9 @@ def print_overhead(found: dict[str, Any]) -> None:
                       f"{row['median_start']:.1f}")  # fmt: skip
     Console(width=100).print(table)
     print(
-        f"{found['study']}: {found['wall_seconds']:.0f} s on {found['cores']} cores, {found['work_seconds']:.0f} s of work "
-        f"on one thread each: overhead {found['overhead']:.1%}, of which {found['starting']:.1%} starting jobs and "
-        f"{found['idle']:.1%} idle cores."
+        f"{found['study']}: {found['wall_seconds']:.0f} s on {found['cores']} cores, {found['work_seconds']:.0f} s of "
+        f"work on one thread each: overhead {found['overhead']:.1%}, of which {found['starting']:.1%} starting jobs "
+        f"and {found['idle']:.1%} idle cores."
     )
 
 

@@ -1,4 +1,4 @@
-"""How wall time grows with seeds, cores and GPU slots: the schedule simulated from the seconds that a finished run took.
+"""How wall time grows with seeds, cores and GPU slots: the schedule, simulated from what a finished run took.
 
     python benchmarks/schedule.py --finished . --study demo       after `make demo`; writes benchmarks/schedule.json and
                                                                   the tables of docs/scaling.md
@@ -17,11 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from finished import overhead, ran, work
+
 from divergan import estimates, provenance, store
 from divergan.params import Study
 from divergan.plan import Plan, Step
 from divergan.schedule import PRIORITIES, Job, jobs_of, makespan
-from finished import overhead, ran, work
 
 ROOT = Path(__file__).parents[1]
 DOC = ROOT / "docs/scaling.md"
@@ -46,7 +47,7 @@ def work_by_kind(root: Path, study: str) -> dict[str, dict[str, float]]:
     return {name: {"steps": len(all_), "seconds": statistics.median(all_)} for name, all_ in sorted(found.items())}
 
 
-def again(root: Path, study: str, plan: Plan, cores: int) -> float:
+def replayed(root: Path, study: str, plan: Plan, cores: int) -> float:
     """Wall seconds of the finished run's jobs, scheduled anew with the seconds that each of them took."""
     seconds = {job.key: job.seconds for job in ran(root, study)}
     jobs = {step.hash: step for step in plan.steps if (step.verb, step.key) in seconds}
@@ -116,7 +117,7 @@ def facts_of(root: Path, study: str, plan: Plan, cores: int) -> dict[str, Any]:
         "study": study, "start_seconds": start, "work": kinds,
         "check": {
             "cores": cores, "jobs": len(ran(root, study)), "wall_seconds": run["wall_seconds"],
-            "simulated_seconds": again(root, study, plan, cores),
+            "simulated_seconds": replayed(root, study, plan, cores),
             "estimated_seconds": makespan(jobs_of(plan.steps, estimates.core_seconds, estimates.START_SECONDS), cores),
         },
         "seeds": {count: on_cores(with_seeds(plan, count).steps, measured, start) for count in SEEDS},
@@ -138,22 +139,22 @@ def text(facts: dict[str, Any]) -> str:
     """The tables of docs/scaling.md."""
     check, published = facts["check"], facts["published"]
     costs = [[name, f"{row['steps']}", f"{row['seconds']:.1f}"] for name, row in facts["work"].items()]
+    wall, again, estimated = (check[f"{name}_seconds"] for name in ("wall", "simulated", "estimated"))
     cores = [f"{cores} core{'s' * (cores > 1)}" for cores in CORES]
     grown = [[str(count), *map(told, walls)] for count, walls in facts["seeds"].items()]
     parts = [
         f"Work of one step in the finished run of `{facts['study']}` ({facts['environment']['processor']}, one thread, "
         f"{check['cores']} jobs at a time); a job's start adds {facts['start_seconds']:.1f} s.",
         table(["step", "steps", "median seconds"], costs),
-        f"The check: that run took {told(check['wall_seconds'])} on {check['cores']} cores in {check['jobs']} jobs. The "
-        f"simulation, given what each job took, says {told(check['simulated_seconds'])} "
-        f"({check['simulated_seconds'] / check['wall_seconds'] - 1:+.1%}); from estimates alone, as `divergan plan` does, "
-        f"{told(check['estimated_seconds'])} ({check['estimated_seconds'] / check['wall_seconds'] - 1:+.1%}).",
+        f"The check: that run took {told(wall)} on {check['cores']} cores in {check['jobs']} jobs. The simulation, "
+        f"given what each job took, says {told(again)} ({again / wall - 1:+.1%}); from estimates alone, as `divergan plan` "
+        f"does, {told(estimated)} ({estimated / wall - 1:+.1%}).",
         f"Wall time of `{facts['study']}` with so many seeds of every variant, simulated from these medians:",
         table(["seeds", *cores], grown),
         "The published study (params.yaml), simulated from estimates, on cores alone:",
         table(cores, [list(map(told, published["on_cores"]))]),
-        f"and with GPU slots beside {GPU_CORES} cores, if a GPU trains and re-weights {published['times_a_core']} times as "
-        "fast as a core (an assumption, not a measurement):",
+        f"and with GPU slots beside {GPU_CORES} cores, if a GPU trains and re-weights "
+        f"{published['times_a_core']} times as fast as a core (an assumption, not a measurement):",
         table([f"{gpus} GPU{'s' * (gpus > 1)}" for gpus in GPUS], [list(map(told, published["on_gpus"]))]),
     ]
     return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""A job reads what its step needs, makes by the way what is cheaper than a process, and lets MLflow watch what lasts."""
+"""A job reads what its step needs, makes by the way what costs less than a start, lets MLflow watch what lasts."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_what_is_made_already_is_no_work_and_not_waited_for(plan):
 def test_what_is_awaited_stands_in_for_what_is_made_by_the_way(plan):
     for step in plan.steps:
         assert not [needed for needed in step.awaited if needed.verb in BY_THE_WAY]
-        assert set(needed for needed in step.inputs if needed.verb not in BY_THE_WAY) <= set(step.awaited)
+        assert {needed for needed in step.inputs if needed.verb not in BY_THE_WAY} <= set(step.awaited)
         for sampled in step.inputs_of("sample"):
             assert set(sampled.inputs) <= set(step.awaited), "the job that draws them must find what they need"
         assert len(step.awaited) == len(set(step.awaited))
