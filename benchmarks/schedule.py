@@ -147,8 +147,8 @@ def text(facts: dict[str, Any]) -> str:
         f"{check['cores']} jobs at a time); a job's start adds {facts['start_seconds']:.1f} s.",
         table(["step", "steps", "median seconds"], costs),
         f"The check: that run took {told(wall)} on {check['cores']} cores in {check['jobs']} jobs. The simulation, "
-        f"given what each job took, says {told(again)} ({again / wall - 1:+.1%}); from estimates alone, as `divergan plan` "
-        f"does, {told(estimated)} ({estimated / wall - 1:+.1%}).",
+        f"given what each job took, says {told(again)} ({again / wall - 1:+.1%}); from estimates alone, as "
+        f"`divergan plan` does, {told(estimated)} ({estimated / wall - 1:+.1%}).",
         f"Wall time of `{facts['study']}` with so many seeds of every variant, simulated from these medians:",
         table(["seeds", *cores], grown),
         "The published study (params.yaml), simulated from estimates, on cores alone:",
