@@ -41,8 +41,9 @@ report: $(SETUP)  ## the PDF of the published study again
 ui: $(SETUP)  ## the MLflow UI at http://127.0.0.1:5000, this machine only
 	$(BIN)/divergan ui
 
+# One thread a process: the threads of several on few cores wait for each other.
 test: $(SETUP)  ## all tests
-	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup
 
 check: $(SETUP)  ## formatter, linters, type checker
 	$(BIN)/ruff format --check src tests benchmarks
@@ -56,9 +57,11 @@ format: $(SETUP)  ## put code into the form that check wants
 	$(BIN)/ruff format src tests benchmarks
 	$(BIN)/snakefmt Snakefile workflow
 
-bench: $(SETUP)  ## seconds of the training loop and of the metrics on this machine
+bench: $(SETUP)  ## training, metrics, samplers and the pipeline, timed on this machine against others, a quarter of an hour
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/metrics.py --memory 50000
+	$(BIN)/python benchmarks/sampling.py
+	$(BIN)/python benchmarks/pipeline.py
 
 readme: $(SETUP)  ## the README's result table and picture again, from reports/demo
 	$(BIN)/divergan readme --params params/demo.yaml

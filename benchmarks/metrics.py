@@ -21,12 +21,14 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from rounds import ROOT, interleaved, printed, ratio, write
 from sklearn.metrics import pairwise_distances
 from threadpoolctl import threadpool_limits
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
@@ -39,7 +41,6 @@ from divergan.features import FeatureSet
 from divergan.metrics import Pair, measure_some
 from divergan.randomness import generator
 
-ROOT = Path(__file__).parents[1]
 DIMENSION = 128
 NAMES = ("fid", "kid", "precision", "recall", "density", "coverage")
 NOISE = {"generated": 0.15, "reference": 0.05}  # of pixels in [0, 1]; enough that no two images are one
@@ -87,26 +88,25 @@ def kth_smallest(distances: np.ndarray, k: int) -> np.ndarray:
     return np.take_along_axis(distances, smallest, axis=-1).max(axis=-1)
 
 
-def timed(x: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
-    seconds = {}
-    for compute in (torch_fidelity, prdc, ours):
-        started = time.perf_counter()
-        compute(x, y)
-        seconds[compute.__name__] = time.perf_counter() - started
-    return seconds
+def timed(compute: Callable[[torch.Tensor, torch.Tensor], Values], x: torch.Tensor, y: torch.Tensor) -> float:
+    started = time.perf_counter()
+    compute(x, y)
+    return time.perf_counter() - started
 
 
 def measured(x: torch.Tensor, y: torch.Tensor, threads: int, rounds: int) -> dict[str, object]:
     provenance.prepare_torch("cpu", threads)
     with threadpool_limits(threads):  # of numpy's libraries, which torch's number does not bind
-        timed(x[:1000], y[:1000])
-        told = [timed(x, y) for _ in range(rounds)]
-    ratios = sorted((each["torch_fidelity"] + each["prdc"]) / each["ours"] for each in told)
-    medians = {f"{name}_seconds": statistics.median(each[name] for each in told) for name in told[0]}
-    return {
-        "threads": threads, "count": len(x), **medians,
-        "ratio": statistics.median(ratios), "ratio_low": ratios[0], "ratio_high": ratios[-1],
-    }  # fmt: skip
+        for compute in COMPUTED:
+            compute(x[:1000], y[:1000])
+        candidates = {each.__name__: lambda each=each: timed(each, x, y) for each in COMPUTED}
+        told = interleaved(candidates, rounds, f"{len(x)} images, {threads} threads")
+    theirs = [a + b for a, b in zip(told["torch_fidelity"], told["prdc"], strict=True)]
+    medians = {f"{name}_seconds": statistics.median(values) for name, values in told.items()}
+    return {"threads": threads, "count": len(x), **medians, "speedup": ratio(theirs, told["ours"])}
+
+
+COMPUTED = (torch_fidelity, prdc, ours)
 
 
 def compared(x: torch.Tensor, y: torch.Tensor) -> list[dict[str, object]]:
@@ -138,11 +138,10 @@ def child(count: int) -> None:
 
 
 def show(rows: list[dict[str, object]], values: list[dict[str, object]], memory: dict[str, float] | None) -> None:
-    table = Table("threads", "N", "torch-fidelity, s", "prdc, s", "ours, s", "ratio [range]")
+    table = Table("threads", "N", "torch-fidelity, s", "prdc, s", "ours, s", "ratio (range)")
     for row in rows:
         seconds = (f"{row[f'{name}_seconds']:.2f}" for name in ("torch_fidelity", "prdc", "ours"))
-        ratio = f"{row['ratio']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]"
-        table.add_row(str(row["threads"]), str(row["count"]), *seconds, ratio)
+        table.add_row(str(row["threads"]), str(row["count"]), *seconds, printed(row["speedup"]))
     beside = Table("metric", "ours", "theirs, float64", "theirs, float32", "allowed difference", "agrees")
     for row in values:
         numbers = (f"{row[name]:.10g}" for name in ("ours", "theirs_float64", "theirs_float32"))
@@ -170,9 +169,7 @@ def main() -> None:
     rows = [measured(x, y, threads, options.rounds) for threads in options.threads]
     values = compared(x, y)
     show(rows, values, memory)
-    facts = {"rows": rows, "values": values, "memory": memory, "rounds": options.rounds}
-    facts["environment"] = provenance.environment(ROOT, "cpu", 0)
-    options.out.write_text(json.dumps(facts, indent=1) + "\n")
+    write(options.out, "cpu", options.rounds, rows=rows, values=values, memory=memory)
     if not all(row["agrees"] for row in values):
         sys.exit("values differ by more than is allowed")
 

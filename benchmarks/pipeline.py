@@ -139,9 +139,9 @@ def rows_of(rounds: int) -> list[dict[str, Any]]:
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
-    table = Table("what", "seconds [range]", "of the processor", "limit")
+    table = Table("what", "seconds (range)", "of the processor", "limit")
     for row in rows:
-        spread = f"{row['seconds']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+        spread = f"{row['seconds']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
         limit = (
             "" if row["limit"] is None else f"{row['limit']:g}" + (" missed" if row["seconds"] > row["limit"] else "")
         )

@@ -30,7 +30,7 @@ def ratio(slower: list[float], faster: list[float]) -> dict[str, float]:
 
 
 def printed(of: Mapping[str, float]) -> str:
-    return f"{of['ratio']:.2f} [{of['low']:.2f}, {of['high']:.2f}]"
+    return f"{of['ratio']:.2f} ({of['low']:.2f} to {of['high']:.2f})"
 
 
 def write(out: Path, device: str, rounds: int, **facts: object) -> None:

@@ -10,15 +10,16 @@ same load of the machine; medians are printed, and the ratio's spread over round
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from rounds import ROOT, interleaved, printed, ratio, write
 
 from divergan import provenance
 from divergan.data import to_uint8
@@ -27,7 +28,6 @@ from divergan.params import read
 from divergan.reweighting import weight_network
 from divergan.samplers import SAMPLERS, Model, Random
 
-ROOT = Path(__file__).parents[1]
 HIDDEN = [400, 400, 400]  # Issenhuth et al. (2022)
 SHAPE = (1, 28, 28)
 STUDIES = {"published": "params.yaml", "demo": "params/demo.yaml"}  # where the generator's sizes come from
@@ -48,11 +48,11 @@ def model(study: str, device: str) -> Model:
 
 
 def in_blocks(model: Model) -> Draw:
-    def run(count: int, seed: int) -> tuple[torch.Tensor, float]:
+    def run(wanted: int, seed: int) -> tuple[torch.Tensor, float]:
         latents, choices = (torch.Generator(model.device).manual_seed(seed + k) for k in (0, 1))
         sampler = SAMPLERS["latent_rs"]
         settings = sampler.settings.model_validate({"weights": "untrained"})
-        drawn = sampler.draw(model, count, settings, Random(latents=latents, choices=choices))
+        drawn = sampler.draw(model, wanted, settings, Random(latents=latents, choices=choices))
         return drawn.images, model.cost.acceptance
 
     return run
@@ -64,45 +64,42 @@ def one_by_one(model: Model) -> Draw:
     weight = model.weight
 
     @torch.inference_mode()
-    def run(count: int, seed: int) -> tuple[torch.Tensor, float]:
+    def run(wanted: int, seed: int) -> tuple[torch.Tensor, float]:
         rng = torch.Generator(model.device).manual_seed(seed)
         images, draws = [], 0
-        while len(images) < count:
+        while len(images) < wanted:
             z = torch.randn(1, model.latent, generator=rng, device=model.device)
             draws += 1
             if torch.rand(1, generator=rng, device=model.device) < weight(z) / model.m:
                 images.append(to_uint8(model.generator(z)).cpu())
-        return torch.cat(images), count / draws
+        return torch.cat(images), wanted / draws
 
     return run
 
 
-def timed(draw: Draw, count: int, seed: int) -> tuple[float, float]:
+def timed(draw: Draw, wanted: int, seed: int) -> tuple[float, float]:
     """Images/s, to images on the CPU, and the acceptance."""
     started = time.perf_counter()
-    images, acceptance = draw(count, seed)
-    assert len(images) == count
-    return count / (time.perf_counter() - started), acceptance
+    images, acceptance = draw(wanted, seed)
+    assert len(images) == wanted
+    return wanted / (time.perf_counter() - started), acceptance
 
 
 def measured(study: str, rounds: int, counts: dict[str, int], device: str) -> dict[str, object]:
     provenance.prepare_torch(device, 1)
     known = model(study, device)
     draws = {"blocks": in_blocks(known), "one": one_by_one(known)}
+    seeds = {name: count(1) for name in draws}
     for name, draw in draws.items():
         draw(counts[name] // 10, 0)
-    told: dict[str, list[tuple[float, float]]] = {name: [] for name in draws}
-    for seed in range(1, rounds + 1):
-        for name, draw in draws.items():
-            told[name].append(timed(draw, counts[name], seed))
-    ratios = sorted(a[0] / b[0] for a, b in zip(told["blocks"], told["one"], strict=True))
-    speed = {name: statistics.median(rate for rate, _ in rows) for name, rows in told.items()}
+    candidates = {name: lambda name=name: timed(draws[name], counts[name], next(seeds[name])) for name in draws}
+    told = interleaved(candidates, rounds, f"{study} networks")
+    rates = {name: [rate for rate, _ in rows] for name, rows in told.items()}
     accepted = {name: statistics.mean(acceptance for _, acceptance in rows) for name, rows in told.items()}
     return {
-        "device": device, "networks": study, "threads": 1, "images_per_second": speed["blocks"],
-        "one_by_one_images_per_second": speed["one"], "acceptance": accepted["blocks"],
-        "one_by_one_acceptance": accepted["one"], "ratio": statistics.median(ratios), "ratio_low": ratios[0],
-        "ratio_high": ratios[-1],
+        "device": device, "networks": study, "threads": 1, "images_per_second": statistics.median(rates["blocks"]),
+        "one_by_one_images_per_second": statistics.median(rates["one"]), "acceptance": accepted["blocks"],
+        "one_by_one_acceptance": accepted["one"], "speedup": ratio(rates["blocks"], rates["one"]),
     }  # fmt: skip
 
 
@@ -116,15 +113,13 @@ def main() -> None:
     device = provenance.chosen_device("auto")
     counts = {"blocks": options.images, "one": options.one_by_one}
     rows = [measured(study, options.rounds, counts, device) for study in STUDIES]
-    table = Table("device", "networks", "blocks, images/s", "one by one, images/s", "acceptance", "ratio [range]")
+    table = Table("device", "networks", "blocks, images/s", "one by one, images/s", "acceptance", "ratio (range)")
     for row in rows:
-        ratio = f"{row['ratio']:.1f} [{row['ratio_low']:.1f}, {row['ratio_high']:.1f}]"
         rates = (f"{row['images_per_second']:.0f}", f"{row['one_by_one_images_per_second']:.0f}")
         shares = f"{row['acceptance']:.3f} and {row['one_by_one_acceptance']:.3f}"
-        table.add_row(str(row["device"]), str(row["networks"]), *rates, shares, ratio)
+        table.add_row(str(row["device"]), str(row["networks"]), *rates, shares, printed(row["speedup"]))
     Console(width=140).print(table)
-    facts = {"rows": rows, "environment": provenance.environment(ROOT, device, 0), "rounds": options.rounds} | counts
-    options.out.write_text(json.dumps(facts, indent=1) + "\n")
+    write(options.out, device, options.rounds, rows=rows, images=counts)
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ RATIOS = {
 
 
 def table(rows: list[dict]) -> Table:
-    shown = Table("batch", "threads", "regulariser", *COLUMNS, *RATIOS, title="ms a step; ratios [range over rounds]")
+    shown = Table("batch", "threads", "regulariser", *COLUMNS, *RATIOS, title="ms a step; ratios (range over rounds)")
     for row in rows:
         times = (f"{1000 * row[key]:.1f}" if key in row else "" for key in COLUMNS.values())
         ratios = (printed(row[key]) if key in row else "" for key in RATIOS.values())
