@@ -320,7 +320,7 @@ def test_the_plan_is_printed_with_its_time_before_anything_is_made(tmp_path, mon
 
     (tmp_path / "small.yaml").write_text(SMALL)
     monkeypatch.chdir(tmp_path)
-    looking.print_plan(Path(), Plan(Path("small.yaml")))
+    looking.print_plan(Path(), Plan(Path("small.yaml")), cores=1)
     told = capsys.readouterr().out
     made = len(Plan(Path("small.yaml")).steps)
     assert f"{made} of {made} steps to make: about" in told
