@@ -23,6 +23,7 @@ SECTIONS = {
     "controls": "Controls",
     "agreement": "Do the features decide?",
     "one_run": "What one run can tell",
+    "arm_effects": "The arms beside each other",
     "ablation": "Which settings train each objective",
 }
 EVIDENCE = (*SECTIONS, "feature_fids", "variance")
@@ -178,3 +179,12 @@ def _pages(pdf: bytes) -> int:
 )
 def test_shares_round_to_none_or_all_only_where_they_are(share: float, printed: str):
     assert percent(share) == printed
+
+
+def test_the_arms_are_printed_with_ratio_interval_p_and_pairs(study, page):
+    first = study.arm_effects.iloc[0]
+    _, _, section = page.partition(SECTIONS["arm_effects"])
+    row = section[: section.index(SECTIONS["ablation"])]
+    assert str(first["label"]) in row and f"{first['effect']:.2f}" in row and f"{first['high']:.2f}" in row
+    failed = study.arm_effects[study.arm_effects["failed"] > 0]
+    assert row.count("failed)") == len(failed)

@@ -1,4 +1,4 @@
-"""What runs say together: agreement of feature sets, what one run can tell, what varies, the ablation, controls.
+"""What runs say together: agreement of features, what one run can tell, what varies, arms, the ablation, controls.
 
 Pure functions on the runs table of the compare step and on tables with a row a run. The primary quantity is the log of
 FID at the last step; a run that did not finish is worse than any that did.
@@ -14,12 +14,22 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from divergan.comparison import SEEDS_TO_JUDGE, family
-from divergan.statistics import mean_interval, one_run, proportion_interval, ranks, variance_shares
+from divergan.sampler_evidence import corrected
+from divergan.statistics import (
+    Result,
+    difference,
+    mean_interval,
+    one_run,
+    proportion_interval,
+    ranks,
+    variance_shares,
+)
 
 COUNTS = (1, 2, 3, 5, 10, 20)  # seeds a variant, of the tables whose reliability is asked for
 DRAWS = 4000
 BASELINE = "bce"
 FEWEST_VARIANTS = 3  # that can be said to have an order
+ARMS = ["name", "label", "arm", "against", "n", "failed", "effect", "low", "high", "level", "p", "p_adjusted"]
 
 
 def log_fid(runs: pd.DataFrame, column: str = "fid") -> pd.Series:
@@ -123,6 +133,33 @@ def variance_table(runs: pd.DataFrame) -> pd.DataFrame:
             for row in variance_shares(own, "log_fid", factors):
                 rows.append({"arm": arm, **row, "factor": NAMES.get(str(row["factor"]), row["factor"])})
     return pd.DataFrame(rows, columns=["arm", "factor", "share", "low", "high"])
+
+
+def arms_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """A row for every arm after the first and every variant that both have: the ratio of FIDs, equal seeds paired.
+
+    `failed` of the `n` pairs have a run that did not finish, worse than any that did; then the effect is Hodges and
+    Lehmann's. p and the interval's level are Holm's over the variants of an arm. NaN with fewer than two pairs.
+    Empty for a crossed study, whose arms `ablation_table` compares.
+    """
+    if is_crossed(runs):
+        return pd.DataFrame(columns=ARMS)
+    values = runs.assign(log_fid=log_fid(runs), name=runs["variant"].str.split(".").str[0])
+    first, *others = (own for _, own in values.groupby("arm", sort=False))
+    rows = []
+    for arm in others:
+        pairs = arm.merge(first, on=["name", "seed"], suffixes=("", "_first"))
+        rows += corrected([beside(own) for _, own in pairs.groupby("name", sort=False)])
+    return pd.DataFrame(rows, columns=ARMS)
+
+
+def beside(pairs: pd.DataFrame) -> tuple[dict[str, object], Result | None]:
+    """What one variant's pairs are, and their difference in log FID; None where there are not two to compare."""
+    x, y = pairs["log_fid"].to_numpy(), pairs["log_fid_first"].to_numpy()
+    row = {name: pairs[name].iloc[0] for name in ("name", "label", "arm")} | {"against": pairs["arm_first"].iloc[0]}
+    row |= {"metric": "fid", "n": len(pairs), "failed": int((~np.isfinite(x) | ~np.isfinite(y)).sum())}
+    comparable = len(pairs) > 1 and bool(np.isfinite([x, y]).any())
+    return row, difference(x, y, paired=True) if comparable else None
 
 
 def ablation_table(runs: pd.DataFrame) -> pd.DataFrame:

@@ -62,7 +62,7 @@ def effects_table(samplers: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFram
         pairs = list(_compared(own))
         for metric in (name for name in metrics if name in own):
             for against in CONTROLS:
-                rows += _corrected([_effect(x, y, metric) for x, y in pairs if _method(y) == against])
+                rows += corrected([_effect(x, y, metric) for x, y in pairs if _method(y) == against])
     return pd.DataFrame(rows, columns=EFFECTS)
 
 
@@ -222,7 +222,7 @@ def _effect(x: pd.DataFrame, y: pd.DataFrame, metric: str) -> tuple[dict[str, An
     return row, _result(pairs)
 
 
-def _corrected(effects: list[tuple[dict[str, Any], Result | None]]) -> list[dict[str, Any]]:
+def corrected(effects: list[tuple[dict[str, Any], Result | None]]) -> list[dict[str, Any]]:
     """The rows of one family, with p-values and intervals at the level that Holm's procedure gives each."""
     p = [result.p_value for _, result in effects if result]
     levels = iter(zip(p, holm(p), holm_levels(p, 1 - CONFIDENCE), strict=True))

@@ -36,6 +36,8 @@ class Tables:
     feature_fids: identity, features, features_label, fid.
     one_run: arm, seeds, pair, best, order: probabilities.
     variance: arm, factor, share, low, high: shares of the variance of log FID.
+    arm_effects: name, label, arm, against, n, failed, effect (a ratio of FIDs), low, high, level, p, p_adjusted: pairs
+        of equal seeds.
     ablation: objective, label, generator_loss, regulariser, n_runs, n_failed, fid, low, high, picked: the geometric
         mean over seeds of the FID on the tuning split.
     controls: name, label, value, beside, beside_label, says.
@@ -76,6 +78,7 @@ class Tables:
     feature_fids: pd.DataFrame = field(default_factory=pd.DataFrame)
     one_run: pd.DataFrame = field(default_factory=pd.DataFrame)
     variance: pd.DataFrame = field(default_factory=pd.DataFrame)
+    arm_effects: pd.DataFrame = field(default_factory=pd.DataFrame)
     ablation: pd.DataFrame = field(default_factory=pd.DataFrame)
     controls: pd.DataFrame = field(default_factory=pd.DataFrame)
     samplers: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -32,7 +32,7 @@ else:
 SHOWN_SAMPLES = 64  # images a run that figures may show
 COMPARED = (
     *("runs", "floors", "over_training", "claims", "feature_fids"),
-    *("agreement", "one_run", "variance", "ablation", "controls"),
+    *("agreement", "one_run", "variance", "arm_effects", "ablation", "controls"),
 )  # the tables that figures and report read
 
 

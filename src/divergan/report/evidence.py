@@ -31,6 +31,7 @@ def evidence_values(tables: Tables) -> dict[str, Any]:
         "agreement": [_pair(row) for row in tables.agreement.to_dict("records")],
         "one_run": [_chances(row) for row in tables.one_run.to_dict("records")],
         "variance": [_share(row) for row in tables.variance.to_dict("records")],
+        "arm_effects": [_beside(row) for row in tables.arm_effects.to_dict("records")],
         **_ablation(tables.ablation),
     }
 
@@ -126,6 +127,19 @@ def _share(row: Mapping[Any, Any]) -> dict[str, str]:
         "mean": percent(row["share"]),
         "low": percent(row["low"]),
         "high": percent(row["high"]),
+    }
+
+
+def _beside(row: Mapping[Any, Any]) -> dict[str, Any]:
+    effect = row["effect"]
+    return {
+        **{name: row[name] for name in ("label", "arm", "against")},
+        "mean": text(effect),
+        **{end: text(row[end], effect) for end in ("low", "high")},
+        "level": NONE if pd.isna(row["level"]) else f"{100 * row['level']:.4g} %",
+        "p": _p(row["p_adjusted"]),
+        "pairs": f"{row['n']:.0f}",
+        "failed": int(row["failed"]),
     }
 
 
