@@ -10,7 +10,6 @@ machine they grow as everything does: processor seconds stand beside them.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -25,12 +24,12 @@ from typing import Any
 from finished import overhead
 from rich.console import Console
 from rich.table import Table
+from rounds import ROOT, interleaved, write
 from ruamel.yaml import YAML
 
-from divergan import provenance, store
+from divergan import store
 from divergan.plan import Plan
 
-ROOT = Path(__file__).parents[1]
 SEEDS = 143  # of the demo's seven variants: 1,001 runs
 LIMITS = {"plan of 1,001 runs": 2.0, "snakemake -n of 1,001 runs": 10.0}  # seconds that they shall not take
 VERBS = ("data", "features", "train", "sample", "evaluate", "compare", "figures", "report")
@@ -103,10 +102,6 @@ def nothing_to_do(folder: Path, plan: Plan) -> Seconds:
 
 def measured(what: dict[str, Callable[[], Seconds]], rounds: int) -> list[dict[str, Any]]:
     """Each `rounds` times, in turn: medians, and the lowest and highest."""
-    found: dict[str, list[Seconds]] = {name: [] for name in what}
-    for _ in range(rounds):
-        for name, measure in what.items():
-            found[name].append(measure())
     return [
         {
             "what": name,
@@ -116,7 +111,7 @@ def measured(what: dict[str, Callable[[], Seconds]], rounds: int) -> list[dict[s
             "processor_seconds": statistics.median(processor for _, processor in values),
             "limit": LIMITS.get(name),
         }
-        for name, values in found.items()
+        for name, values in interleaved(what, rounds, "the pipeline").items()
     ]
 
 
@@ -175,8 +170,7 @@ def main() -> None:
     print_rows(rows)
     if found:
         print_overhead(found)
-    facts = {"rows": rows, "overhead": found, "environment": provenance.environment(ROOT, "cpu", 1)}
-    options.out.write_text(json.dumps(facts | {"rounds": options.rounds}, indent=1) + "\n")
+    write(options.out, "cpu", options.rounds, rows=rows, overhead=found)
 
 
 if __name__ == "__main__":

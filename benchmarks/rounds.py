@@ -6,17 +6,19 @@ import json
 import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from rich.progress import track
 
 from divergan import provenance
 
 ROOT = Path(__file__).parents[1]
+Measured = TypeVar("Measured")
 
 
-def interleaved(candidates: Mapping[str, Callable[[], float]], rounds: int, what: str) -> dict[str, list[float]]:
+def interleaved(candidates: Mapping[str, Callable[[], Measured]], rounds: int, what: str) -> dict[str, list[Measured]]:
     """`rounds` measurements of each candidate, in turn, so that all meet the same load of the machine."""
-    found: dict[str, list[float]] = {name: [] for name in candidates}
+    found: dict[str, list[Measured]] = {name: [] for name in candidates}
     for _ in track(range(rounds), what, transient=True):
         for name, measure in candidates.items():
             found[name].append(measure())

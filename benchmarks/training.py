@@ -2,10 +2,10 @@
 
 The published loop is written from its description: images decoded and normalised one by one in a DataLoader, the fake
 batch not detached from the generator in the critic's step, separate critic passes, unfused Adam; it has a process of
-its own, for ours changes how memory is kept. The floor is what no
-loop in float32 can go below: the operations of the step's matrix products at the rate of its largest product, and what
-Adam reads and writes at the rate of a copy, both measured in the same rounds. Rounds are interleaved, so that all meet
-the same load of the machine; medians are printed, and ratios with their range over rounds.
+its own, for ours changes how memory is kept. The floor is what no loop in float32 can go below: the operations of the
+step's matrix products at the rate of its largest product, and what Adam reads and writes at the rate of a copy, both
+measured in the same rounds. Rounds are interleaved, so that all meet the same load of the machine; medians are printed,
+and ratios with their range over rounds.
 
     python benchmarks/training.py --rounds 5 --steps 50
 """

@@ -159,7 +159,7 @@ def evidence_tables(random, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {
         "claims": claims_table(arms), "agreement": agreement_table(), "feature_fids": feature_fids(random, runs),
         "one_run": one_run_table(arms), "variance": variance_table(arms), "ablation": ablation_table(random),
-        "controls": controls_table(), "arm_effects": evidence.arms_table(runs.assign(regulariser_kind="none")),
+        "controls": controls_table(), "arm_effects": evidence.arm_effects_table(runs.assign(regulariser_kind="none")),
     }  # fmt: skip
 
 

@@ -166,7 +166,7 @@ def two_arms(factor, *, failed=()) -> pd.DataFrame:
 
 def test_arms_are_compared_by_pairs_of_seeds():
     """Seeds differ fivefold, and the ratio of each pair is 1.2 to within a hundredth."""
-    table = evidence.arms_table(two_arms(lambda _, seed: 1.2 + 0.01 * (seed - 2)))
+    table = evidence.arm_effects_table(two_arms(lambda _, seed: 1.2 + 0.01 * (seed - 2)))
     assert list(table["name"]) == list(OBJECTIVES)
     assert set(table["arm"]) == {"second_none"} and set(table["against"]) == {"first_none"}
     assert table["effect"].to_numpy() == pytest.approx(1.2, rel=1e-3)
@@ -176,7 +176,8 @@ def test_arms_are_compared_by_pairs_of_seeds():
 def test_the_levels_of_arms_are_holms_over_their_variants():
     """The clear effect is judged at 1 - 0.05 / 4; what is the same in both arms has p = 1 or none that is small."""
     wobble = (0.9, 1.1, 1.0, 0.95, 1.05)
-    table = evidence.arms_table(two_arms(lambda o, s: 2.0 + s / 100 if o == "bce" else wobble[s])).set_index("name")
+    arms = two_arms(lambda o, s: 2.0 + s / 100 if o == "bce" else wobble[s])
+    table = evidence.arm_effects_table(arms).set_index("name")
     assert table.loc["bce", "level"] == pytest.approx(1 - 0.05 / 4)
     assert table.loc["bce", "p_adjusted"] == pytest.approx(4 * table.loc["bce", "p"])
     assert (table.loc[["kl", "pearson", "reverse_kl"], "p_adjusted"] > 0.5).all()
@@ -184,7 +185,7 @@ def test_the_levels_of_arms_are_holms_over_their_variants():
 
 def test_a_failed_run_counts_against_its_arm():
     failed = {("kl", "second", 0), ("kl", "second", 1), ("kl", "second", 2), ("pearson", "first", 4)}
-    table = evidence.arms_table(two_arms(lambda *_: 0.9, failed=failed)).set_index("name")
+    table = evidence.arm_effects_table(two_arms(lambda *_: 0.9, failed=failed)).set_index("name")
     assert list(table["failed"]) == [0, 3, 1, 0]
     assert table.loc["bce", "effect"] == pytest.approx(0.9)
     assert table.loc["kl", "high"] > 1  # most of its pairs are as bad as can be
@@ -193,15 +194,15 @@ def test_a_failed_run_counts_against_its_arm():
 def test_arms_pair_what_both_have_and_equal_seeds_alone():
     table = two_arms(lambda *_: 1.1)
     kept = table[~((table["arm"] == "second_none") & ((table["objective"] == "kl") | (table["seed"] > 2)))]
-    compared = evidence.arms_table(kept)
+    compared = evidence.arm_effects_table(kept)
     assert list(compared["name"]) == ["bce", "pearson", "reverse_kl"]
     assert set(compared["n"]) == {3}
-    assert evidence.arms_table(table[table["arm"] == "first_none"]).empty
-    one = evidence.arms_table(table[table["seed"] == 0])
+    assert evidence.arm_effects_table(table[table["arm"] == "first_none"]).empty
+    one = evidence.arm_effects_table(table[table["seed"] == 0])
     assert set(one["n"]) == {1} and one["low"].isna().all()
 
 
 def test_the_arms_of_a_crossed_study_are_the_ablations():
     crossed = runs(lambda o, _l, _r, s: 10.0 + s, losses=("alternative", "bound"), regularisers=("none", "r1"))
     assert evidence.is_crossed(crossed)
-    assert evidence.arms_table(crossed).empty
+    assert evidence.arm_effects_table(crossed).empty

@@ -36,7 +36,7 @@ FORBIDDEN = (errno.EACCES, errno.EROFS, errno.EPERM)
 def make(verb: str, key: str, params: Path, threads: int | None = None) -> Plan:
     from divergan import jobs
 
-    gc.disable()  # what comes up stays: to look for garbage in it is a tenth of a start. The work enables it again
+    gc.disable()  # what comes up stays: to look for garbage in it is a quarter of a start. The work enables it again
     plan = Plan(params)
     print(jobs.make(ROOT, plan.step(verb, key), plan.study.device, threads or plan.study.threads))
     return plan

@@ -29,7 +29,7 @@ COUNTS = (1, 2, 3, 5, 10, 20)  # seeds a variant, of the tables whose reliabilit
 DRAWS = 4000
 BASELINE = "bce"
 FEWEST_VARIANTS = 3  # that can be said to have an order
-ARMS = ["name", "label", "arm", "against", "n", "failed", "effect", "low", "high", "level", "p", "p_adjusted"]
+ARM_EFFECTS = ["name", "label", "arm", "against", "n", "failed", "effect", "low", "high", "level", "p", "p_adjusted"]
 
 
 def log_fid(runs: pd.DataFrame, column: str = "fid") -> pd.Series:
@@ -135,7 +135,7 @@ def variance_table(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "factor", "share", "low", "high"])
 
 
-def arms_table(runs: pd.DataFrame) -> pd.DataFrame:
+def arm_effects_table(runs: pd.DataFrame) -> pd.DataFrame:
     """A row for every arm after the first and every variant that both have: the ratio of FIDs, equal seeds paired.
 
     `failed` of the `n` pairs have a run that did not finish, worse than any that did; then the effect is Hodges and
@@ -143,14 +143,14 @@ def arms_table(runs: pd.DataFrame) -> pd.DataFrame:
     Empty for a crossed study, whose arms `ablation_table` compares.
     """
     if is_crossed(runs):
-        return pd.DataFrame(columns=ARMS)
+        return pd.DataFrame(columns=ARM_EFFECTS)
     values = runs.assign(log_fid=log_fid(runs), name=runs["variant"].str.split(".").str[0])
     first, *others = (own for _, own in values.groupby("arm", sort=False))
     rows = []
     for arm in others:
         pairs = arm.merge(first, on=["name", "seed"], suffixes=("", "_first"))
         rows += corrected([beside(own) for _, own in pairs.groupby("name", sort=False)])
-    return pd.DataFrame(rows, columns=ARMS)
+    return pd.DataFrame(rows, columns=ARM_EFFECTS)
 
 
 def beside(pairs: pd.DataFrame) -> tuple[dict[str, object], Result | None]:

@@ -69,7 +69,7 @@ def compare(job: Job) -> dict[str, Any]:
         "ranks": evidence.ranks_table(runs),
         "one_run": evidence.one_run_table(runs),
         "variance": evidence.variance_table(runs),
-        "arm_effects": evidence.arms_table(runs),
+        "arm_effects": evidence.arm_effects_table(runs),
         "ablation": evidence.ablation_table(runs),
         "controls": evidence.controls_table(runs, floors, controls),
         **chapter,
