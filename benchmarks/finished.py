@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from divergan.plan import FOLDERS
+from divergan.plan import FOLDERS, Plan
+from divergan.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -62,23 +63,24 @@ def work(root: Path, study: str) -> dict[tuple[str, str], float]:
     }
 
 
-def overhead(root: Path, study: str, cores: int = 2) -> dict[str, Any]:
+def overhead(root: Path, plan: Plan, cores: int = 2) -> dict[str, Any]:
     """Wall times cores over the seconds of work, less one, and where it went."""
+    study = plan.study.study
     jobs, works = ran(root, study), work(root, study)
-    own = {job.key for job in jobs}
+    within = {(own.verb, own.key): made for own, made in Processes(plan.steps).made_in.items()}
+    done = {job: sum(works.get((s.verb, s.key), 0.0) for s in within.get(job.key, ())) for job in jobs}
     rules: dict[str, dict[str, Any]] = {}
     for rule in dict.fromkeys(job.rule for job in jobs):
         these = [job for job in jobs if job.rule == rule]
-        starts = [job.seconds - works.get(job.key, 0.0) for job in these]
         rules[rule] = {
             "jobs": len(these), "job_seconds": sum(job.seconds for job in these),
-            "work_seconds": sum(works.get(job.key, 0.0) for job in these), "median_start": statistics.median(starts),
+            "work_seconds": sum(done[job] for job in these),
+            "median_start": statistics.median(job.seconds - done[job] for job in these),
         }  # fmt: skip
     wall = max(job.ended for job in jobs) - min(job.started for job in jobs)
-    done, busy = sum(works.values()), sum(job.seconds for job in jobs)
-    by_the_way = sum(seconds for key, seconds in works.items() if key not in own)
+    worked, busy = sum(works.values()), sum(job.seconds for job in jobs)
     return {
-        "study": study, "cores": cores, "wall_seconds": wall, "work_seconds": done, "by_the_way_seconds": by_the_way,
-        "overhead": cores * wall / done - 1, "starting": (busy - done) / done, "idle": (cores * wall - busy) / done,
-        "rules": rules,
+        "study": study, "cores": cores, "wall_seconds": wall, "work_seconds": worked,
+        "overhead": cores * wall / worked - 1, "starting": (busy - worked) / worked,
+        "idle": (cores * wall - busy) / worked, "rules": rules,
     }  # fmt: skip

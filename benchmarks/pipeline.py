@@ -4,7 +4,7 @@ The seconds of a job before its work are those of its process less those that it
 machine they grow as everything does: processor seconds stand beside them.
 
     python benchmarks/pipeline.py --rounds 3
-    python benchmarks/pipeline.py --study demo        and the overhead of results/demo, made here by Snakemake
+    python benchmarks/pipeline.py --finished params/demo.yaml     and the overhead of results/demo, made by Snakemake
 """
 
 from __future__ import annotations
@@ -160,12 +160,12 @@ def print_overhead(found: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--study", help="a finished study of which the overhead is told as well")
+    parser.add_argument("--finished", type=Path, help="parameters of a finished study: its overhead too")
     parser.add_argument("--root", type=Path, default=ROOT, help="the project's folder in which it was made")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/pipeline.json")
     options = parser.parse_args()
     options.out = options.out.resolve()
-    found = overhead(options.root.resolve(), options.study) if options.study else None
+    found = overhead(options.root.resolve(), Plan(options.finished)) if options.finished else None
     rows = rows_of(options.rounds) if options.rounds else []
     print_rows(rows)
     if found:

@@ -22,6 +22,7 @@ from finished import overhead, ran, work
 from divergan import estimates, provenance, store
 from divergan.params import Study
 from divergan.plan import Plan, Step
+from divergan.processes import Processes
 from divergan.schedule import PRIORITIES, Job, jobs_of, makespan
 
 ROOT = Path(__file__).parents[1]
@@ -47,28 +48,19 @@ def work_by_kind(root: Path, study: str) -> dict[str, dict[str, float]]:
     return {name: {"steps": len(all_), "seconds": statistics.median(all_)} for name, all_ in sorted(found.items())}
 
 
-def replayed(root: Path, study: str, plan: Plan, cores: int) -> float:
+def replayed(root: Path, plan: Plan, cores: int) -> float:
     """Wall seconds of the finished run's jobs, scheduled anew with the seconds that each of them took."""
-    seconds = {job.key: job.seconds for job in ran(root, study)}
-    jobs = {step.hash: step for step in plan.steps if (step.verb, step.key) in seconds}
-    return makespan(
-        [
-            Job(
-                key=name,
-                seconds=seconds[step.verb, step.key],
-                needs=tuple(needed.hash for needed in waited(step, jobs)),
-                priority=PRIORITIES.get(step.verb, 0),
-            )
-            for name, step in jobs.items()
-        ],
-        cores,
-    )
-
-
-def waited(step: Step, jobs: dict[str, Step]) -> list[Step]:
-    """What a job waited for: its inputs, and what they waited for where no job of their own made them."""
-    ways = ([needed] if needed.hash in jobs else waited(needed, jobs) for needed in step.inputs)
-    return list(dict.fromkeys(found for way in ways for found in way))
+    seconds, processes = {job.key: job.seconds for job in ran(root, plan.study.study)}, Processes(plan.steps)
+    jobs = [
+        Job(
+            key=step.hash,
+            seconds=seconds[step.verb, step.key],
+            needs=tuple(needed.hash for needed in processes.awaited(step)),
+            priority=PRIORITIES.get(step.verb, 0),
+        )
+        for step in processes.made_in
+    ]
+    return makespan(jobs, cores)
 
 
 def with_seeds(plan: Plan, count: int) -> Plan:
@@ -110,14 +102,14 @@ def on_gpus(plan: Plan, start: float) -> list[float]:
 
 def facts_of(root: Path, study: str, plan: Plan, cores: int) -> dict[str, Any]:
     kinds, start = work_by_kind(root, study), start_seconds()
-    run = overhead(root, study, cores)
+    run = overhead(root, plan, cores)
     measured: Callable[[Step], float] = lambda step: kinds[kind(step.verb, step.key)]["seconds"]  # noqa: E731
     published = Plan(ROOT / "params.yaml")
     return {
         "study": study, "start_seconds": start, "work": kinds,
         "check": {
             "cores": cores, "jobs": len(ran(root, study)), "wall_seconds": run["wall_seconds"],
-            "simulated_seconds": replayed(root, study, plan, cores),
+            "simulated_seconds": replayed(root, plan, cores),
             "estimated_seconds": makespan(jobs_of(plan.steps, estimates.core_seconds, estimates.START_SECONDS), cores),
         },
         "seeds": {count: on_cores(with_seeds(plan, count).steps, measured, start) for count in SEEDS},

@@ -80,7 +80,7 @@ def refusal(told: Told, code: int = 2) -> str:
         (f"sample {RUN} --n 4 --out a.jpg", "--out a.jpg: expected a name that ends in .png"),
         ("sample bce.stabilised-s0 --n 4", "bce.stabilised-s0 is not made yet"),
         (f"sample {RUN}", "plans no sample 'kl.stabilised-s0'; it plans bce.stabilised-s0.prior"),
-        ("sample bce.stabilised-s0.prior", "needs results/smoke/runs/bce.stabilised-s0-"),
+        ("evaluate bce.stabilised-s0.prior", "needs results/smoke/features/digits-"),
         ("evaluate real", "run `divergan features digits` first"),
         ("report", "which is not made: run `divergan "),
     ],

@@ -1,4 +1,4 @@
-"""A job reads what its step needs, makes by the way what costs less than a start, lets MLflow watch what lasts."""
+"""A job reads what its step needs, makes by the way what is short, lets MLflow watch what lasts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from divergan import jobs, store, tracking
+from divergan import jobs, processes, store, tracking
 from divergan.errors import DivergaNError
 from divergan.plan import Plan
 from tiny_study import SMALL, environment, project
@@ -83,8 +83,33 @@ def test_what_is_there_makes_nothing(plan):
 
 
 def test_what_a_step_by_the_way_lacks_is_told(plan):
-    with pytest.raises(DivergaNError, match=r"sample kl.stabilised-s1.prior needs .*runs/kl.stabilised-s1-"):
+    shutil.rmtree("results/smoke/data")
+    shutil.rmtree("results/.store")
+    with pytest.raises(DivergaNError, match=r"evaluate kl.stabilised-s1.prior needs .*smoke/data/.*run `divergan data"):
         made(plan.step("evaluate", "kl.stabilised-s1.prior"))
+    shutil.rmtree("results/smoke/runs")
+    with pytest.raises(DivergaNError, match=r"train kl.stabilised-s1 needs .*smoke/data/.*run `divergan data"):
+        made(plan.step("sample", "kl.stabilised-s1.prior"))
+
+
+def test_a_report_without_tables_trains_nothing_before_it_says_so(plan):
+    (report,) = plan.of("report")
+    before = sorted(Path("results/smoke/runs").iterdir())
+    with pytest.raises(DivergaNError, match=r"report report needs .*comparison/tables-"):
+        made(report)
+    assert sorted(Path("results/smoke/runs").iterdir()) == before
+
+
+def test_a_short_training_and_its_samples_are_made_by_the_evaluation_the_same_as_on_their_own(plan):
+    evaluation = plan.step("evaluate", f"{RUN}.prior")
+    steps = [evaluation.input("train"), evaluation.input("sample"), evaluation]
+    made(evaluation)
+    apart = list(map(files, steps))
+    for step in steps:
+        shutil.rmtree(store.place(Path(), step))
+        shutil.rmtree(store.shelf(Path(), step))
+    made(evaluation)
+    assert list(map(files, steps)) == apart
 
 
 @pytest.mark.parametrize(("seconds", "watched"), [(59.0, []), (61.0, [RUN])])
@@ -97,7 +122,7 @@ def test_mlflow_watches_a_training_that_lasts_and_no_other(plan, monkeypatch, se
         yield tracking.Live()
 
     monkeypatch.setattr(tracking, "run", run)
-    monkeypatch.setattr(jobs, "core_seconds", lambda step: seconds)
+    monkeypatch.setattr(processes, "core_seconds", lambda step: seconds)
     step = plan.step("train", RUN)
     for folder in (store.place(Path(), step), store.shelf(Path(), step)):
         shutil.rmtree(folder)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from divergan.plan import BY_THE_WAY, FOLDERS, Plan
+from divergan.plan import FOLDERS, Plan
+from divergan.processes import Processes
 from divergan.schedule import ON_A_GPU, ONE_THREAD, PRIORITIES, Job, jobs_of, makespan
 from tiny_study import ROOT, project, sampled_project
 
@@ -93,34 +94,18 @@ def plan(tmp_path, monkeypatch) -> Plan:
 
 def test_a_study_has_a_job_for_each_step_that_none_makes_by_the_way(plan):
     jobs = jobs_of(plan.steps, lambda step: 1.0, start=10.0)
-    own = [step for step in plan.steps if step.verb not in BY_THE_WAY]
+    own = list(Processes(plan.steps).made_in)
+    assert {step.verb for step in own}.isdisjoint({"sample", "figures"})
     assert [job.key for job in jobs] == [step.hash for step in own]
     assert sum(job.seconds for job in jobs) == len(plan.steps) + 10 * len(own), "each step's work is counted once"
     keys = {job.key for job in jobs}
     assert all(set(job.needs) <= keys for job in jobs), "nobody waits for what no job of its own makes"
 
 
-def test_sample_sets_are_work_of_their_evaluation_and_figures_of_the_report(plan):
-    seconds = {"sample": 100.0, "figures": 1000.0}
-    jobs = {job.key: job for job in jobs_of(plan.steps, lambda step: seconds.get(step.verb, 1.0), start=0.0)}
-    assert {jobs[step.hash].seconds for step in plan.of("evaluate") if step.inputs_of("sample")} == {101.0}
-    assert [jobs[step.hash].seconds for step in plan.of("evaluate") if not step.inputs_of("sample")] == [1.0]
-    assert jobs[plan.of("report")[0].hash].seconds == 1001.0
-
-
 def test_what_is_made_already_is_no_work_and_not_waited_for(plan):
     (report,) = plan.of("report")
     (job,) = jobs_of([report], lambda step: 1.0, start=2.0)
     assert (job.seconds, job.needs) == (3.0, ())
-
-
-def test_what_is_awaited_stands_in_for_what_is_made_by_the_way(plan):
-    for step in plan.steps:
-        assert not [needed for needed in step.awaited if needed.verb in BY_THE_WAY]
-        assert {needed for needed in step.inputs if needed.verb not in BY_THE_WAY} <= set(step.awaited)
-        for sampled in step.inputs_of("sample"):
-            assert set(sampled.inputs) <= set(step.awaited), "the job that draws them must find what they need"
-        assert len(step.awaited) == len(set(step.awaited))
 
 
 def rule_of(verb: str) -> str:

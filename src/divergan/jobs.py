@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from divergan import provenance, store, tracking
 from divergan.errors import DivergaNError
-from divergan.estimates import core_seconds
-from divergan.plan import BY_THE_WAY, PRIOR, REAL, Plan, Step
+from divergan.plan import PRIOR, REAL, Plan, Step
+from divergan.processes import is_short
 
 if TYPE_CHECKING:
     from divergan.tracking import Live
 
 LIVE = ("train", "reweight")  # MLflow watches these while they run, where they take long enough to be looked at
-WATCHED_SECONDS = 60.0  # estimated; importing MLflow takes 3 s of a core
 TRACKED = (*LIVE, "evaluate")  # and takes over what it has not watched when the tables are made, in one process
 
 
@@ -27,15 +26,17 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
     folder = store.place(root, step)
     if store.exists(root, step):
         return f"{folder} is there"
-    for needed in (needed for needed in step.inputs if needed.verb in BY_THE_WAY):
-        make(root, needed, device, threads)
-    if store.adopt(root, step):
-        return f"{folder} taken from the store"
-    if missing := [s for s in step.inputs if not store.exists(root, s) and not store.adopt(root, s)]:
+    long = [needed for needed in step.inputs if not is_short(needed)]
+    missing = [needed for needed in long if not store.exists(root, needed) and not store.adopt(root, needed)]
+    if missing and not store.is_shelved(root, step):
         first = f"divergan {missing[0].verb} {missing[0].key}"
         raise DivergaNError(
             f"{step.verb} {step.key} needs {store.place(root, missing[0])}, which is not made: run `{first}` first"
         )
+    for needed in filter(is_short, step.inputs):
+        make(root, needed, device, threads)
+    if store.adopt(root, step):
+        return f"{folder} taken from the store"
     device, commit = provenance.chosen_device(device), provenance.commit(root)
 
     def work(out: Path, live: Live) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
         store.write_json(out / "timing.json", seconds)
         return facts | {"commit": commit, "environment": provenance.environment(root, device, threads)}
 
-    if step.verb not in LIVE or core_seconds(step) < WATCHED_SECONDS:
+    if step.verb not in LIVE or is_short(step):
         store.make(root, step, lambda out: work(out, tracking.Live()))
         if step.verb == "compare":
             take_over(root, [tracked for verb in TRACKED for tracked in step.inputs_of(verb)])

@@ -6,7 +6,8 @@ import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from divergan.plan import BY_THE_WAY, Step
+from divergan.plan import Step
+from divergan.processes import Processes
 
 PRIORITIES = {"train": 10, "oracle": 10, "reweight": 5}  # as workflow/rules/ states them
 ON_A_GPU = ("features", "train", "reweight", "evaluate")
@@ -32,27 +33,19 @@ def jobs_of(
 
     `seconds` tells the work of one step, `start` what a process takes before its work.
     """
-    made = {step.hash for step in steps}
-    taken: set[str] = set()
+    processes = Processes(steps)
 
-    def own(step: Step) -> Job:
+    def job(step: Step) -> Job:
         return Job(
             key=step.hash,
-            seconds=start + seconds(step) + sum(map(seconds, by_the_way(step, made, taken))),
-            needs=tuple(needed.hash for needed in step.awaited if needed.hash in made),
+            seconds=start + sum(map(seconds, processes.made_in[step])),
+            needs=tuple(needed.hash for needed in processes.awaited(step) if needed in processes.made_in),
             threads=1 if step.verb in ONE_THREAD else threads,
             gpus=int(gpu and step.verb in ON_A_GPU),
             priority=PRIORITIES.get(step.verb, 0),
         )
 
-    return [own(step) for step in steps if step.verb not in BY_THE_WAY]
-
-
-def by_the_way(step: Step, made: set[str], taken: set[str]) -> list[Step]:
-    """What a job makes before its own step, and no job before it has taken upon itself."""
-    found = [s for s in step.inputs if s.verb in BY_THE_WAY and s.hash in made - taken]
-    taken.update(s.hash for s in found)
-    return [further for s in found for further in (*by_the_way(s, made, taken), s)]
+    return [job(step) for step in processes.made_in]
 
 
 def makespan(jobs: Iterable[Job], cores: int, gpus: int = 0) -> float:

@@ -9,6 +9,7 @@ from divergan import claims, provenance
 from divergan.chapters import CHAPTERS
 from divergan.errors import DivergaNError
 from divergan.plan import CLAIMS, FOLDERS, Plan
+from divergan.processes import Processes
 
 if unknown := set(config) - {"params"}:
     raise WorkflowError(
@@ -20,6 +21,7 @@ PARAMS = config.get("params", "params.yaml")
 try:
     PLAN = Plan(Path(PARAMS))
     STEPS = {step.folder: step for step in PLAN.steps}
+    PROCESSES = Processes(PLAN.steps)
     claims.read(CLAIMS)  # a fault in it is told before anything is trained
 except DivergaNError as error:
     raise WorkflowError(str(error))
@@ -48,7 +50,7 @@ def run_file(step):
 
 def needed_by(step):
     """The run.json of what the step's job waits for; ancient, for a checkout's modification times mean nothing."""
-    return [ancient(run_file(needed)) for needed in step.awaited]
+    return [ancient(run_file(needed)) for needed in PROCESSES.awaited(step)]
 
 
 # InceptionV3's weights are a download: no GAN is trained before they are there.

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from divergan import params
 from divergan.errors import DivergaNError
-from divergan.plan.steps import BY_THE_WAY, CLAIMS, FOLDERS, PRIOR, PUBLISHED, REAL, Step, UnknownKey
+from divergan.plan.steps import CLAIMS, FOLDERS, PRIOR, PUBLISHED, REAL, Step, UnknownKey
 from divergan.plan.theory import theory_steps
 from divergan.plan.trained import TrainedPlan
 
-__all__ = ["BY_THE_WAY", "CLAIMS", "FOLDERS", "PRIOR", "PUBLISHED", "REAL", "Plan", "Step", "UnknownKey"]
+__all__ = ["CLAIMS", "FOLDERS", "PRIOR", "PUBLISHED", "REAL", "Plan", "Step", "UnknownKey"]
 
 
 class Plan:

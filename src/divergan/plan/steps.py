@@ -33,7 +33,6 @@ FOLDERS = {  # verb -> the folder of its results, in pipeline order
     "figures": "figures",
     "report": "report",
 }
-BY_THE_WAY = ("sample", "figures")  # made by the job that needs them first: to start one of their own takes longer
 PRIOR = "prior"  # the sampler of every run's first sample set, which the others are compared with
 REAL = "real"  # the key under which real training images are evaluated, for floors and ceilings
 
@@ -76,12 +75,6 @@ class Step:
 
     def inputs_of(self, verb: str) -> list[Step]:
         return [step for step in self.inputs if step.verb == verb]
-
-    @property
-    def awaited(self) -> list[Step]:
-        """What other jobs must have made: the inputs, and in place of those made by the way what these await."""
-        ways = (step.awaited if step.verb in BY_THE_WAY else [step] for step in self.inputs)
-        return list(dict.fromkeys(step for way in ways for step in way))
 
     def input(self, verb: str) -> Step:
         """The first input of a verb: of several feature sets the reference, of several runs the one that is sampled."""
