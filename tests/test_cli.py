@@ -96,7 +96,7 @@ def test_wrong_parameter_is_told_by_every_command(call, root):
     path.write_text(edited(path.read_text(), ("threads: 1 ", "treads: 1 ")))
     for command in (["plan"], ["train", RUN], ["where", RUN], ["tidy"], ["prune", "--yes"], ["report"]):
         assert "treads = 1: is not a parameter; did you mean 'threads'?" in refusal(call(*command))
-    assert store.checked(next(Path("results/.store").iterdir())), "prune removed nothing"
+    assert not store.damage(next(Path("results/.store").iterdir())), "prune removed nothing"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_full_disk_is_one_message_and_leaves_nothing_under_a_real_name(call, m
     assert not list(Path("results").rglob("*.tmp"))
     code, out, _ = call("train", "bce.stabilised-s0")  # space was freed
     assert code == 0
-    assert store.checked(Path(out.split()[0]))
+    assert not store.damage(Path(out.split()[0]))
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])

@@ -136,11 +136,43 @@ def test_the_tables_bring_every_run_to_mlflow_that_was_not_watched(plan, monkeyp
     taken = []
     monkeypatch.setattr(jobs, "take_over", lambda root, steps: taken.extend(steps))
     monkeypatch.setattr(store, "exists", lambda root, step: step.verb != "compare")
+    monkeypatch.setattr(store, "intact", store.exists)
     monkeypatch.setattr(pipeline, "compare", lambda job: {})
     (tables,) = plan.of("compare")
     made(tables)
     assert sorted(step.key for step in taken) == sorted(step.key for verb in jobs.TRACKED for step in plan.of(verb))
     assert len(taken) == 4 + 5
+
+
+def flip(step, name: str) -> None:
+    """The last bit of a file, and in the store's link to it."""
+    for folder in (store.place(Path(), step), store.shelf(Path(), step)):
+        content = bytearray((folder / name).read_bytes())
+        content[-1] ^= 1
+        (folder / name).write_bytes(content)
+
+
+def test_a_damaged_input_that_is_short_is_made_again_by_the_way(plan, capsys):
+    evaluation = plan.step("evaluate", f"{RUN}.prior")
+    run = evaluation.input("train")
+    before = files(run)
+    flip(run, "generator.safetensors")
+    made(evaluation)
+    told = capsys.readouterr().err
+    assert f"{store.place(Path(), run)} is damaged: generator.safetensors does not match its checksum" in told
+    assert files(run) == before
+    assert not store.damage(store.place(Path(), run))
+    assert len(list(Path("results/.quarantine").iterdir())) == 2, "the study's folder and the store's"
+
+
+def test_a_damaged_input_with_a_job_of_its_own_is_asked_for(plan):
+    data = plan.of("data")[0]
+    flip(data, "splits.safetensors")
+    with pytest.raises(DivergaNError, match="which is not made: run `divergan data embedded` first"):
+        made(plan.step("evaluate", f"{RUN}.prior"))
+    assert not store.exists(Path(), data), "so that Snakemake makes it"
+    made(data)
+    made(plan.step("evaluate", f"{RUN}.prior"))
 
 
 COUNTED = """

@@ -194,3 +194,16 @@ def test_a_sampler_is_drawn_by_hand(here, tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(DivergaNError, match=r"does not sample kl.stabilised-s0 by 'sir_w', but by prior, truncation"):
         draw_to_file(Path(), plan, RUN, "sir_w", 5, 0, None)
+
+
+def test_a_sample_set_that_a_killed_job_left_damaged_is_drawn_again(here, tmp_path):
+    step = Plan(Path("params.yaml")).step("sample", f"{RUN}.prior")
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    pipeline.sample(job_of(step, folder))
+    whole = checksums(folder)
+    for path in [p for p in folder.iterdir() if not p.name.startswith("timing.")]:
+        for content in (path.read_bytes()[:-9], path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1])):
+            path.write_bytes(content)
+            pipeline.sample(job_of(step, folder))
+            assert checksums(folder) == whole, path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -45,7 +46,7 @@ def test_what_is_made_is_complete_and_says_what_it_is(tmp_path):
     )
     assert run["files"]["numbers.json"] == store.sha256(folder / "numbers.json")
     assert store.read_json(folder / "recipe.json") == STEP.recipe
-    assert store.checked(folder)
+    assert not store.damage(folder)
     assert not store.partial(tmp_path, STEP).exists()
     shelved = store.shelf(tmp_path, STEP)
     assert (folder / "numbers.json").stat().st_ino == (shelved / "numbers.json").stat().st_ino, "linked, not copied"
@@ -79,7 +80,7 @@ def test_process_killed_while_it_seals_leaves_nothing_under_a_real_name(tmp_path
         assert not store.exists(root, STEP)
         assert all(path.startswith(".store") for path in real_names(root))
         again = store.make(root, STEP, lambda folder: (folder / "a.txt").write_text("a") and {})
-        assert store.checked(again)
+        assert not store.damage(again)
 
 
 def dying(*_: object, **__: object) -> None:
@@ -107,23 +108,68 @@ def test_what_was_made_is_taken_from_the_store(tmp_path):
     store.make(tmp_path, STEP, work)
     forget(tmp_path)
     assert store.adopt(tmp_path, STEP)
-    assert store.checked(store.place(tmp_path, STEP))
+    assert not store.damage(store.place(tmp_path, STEP))
     forget(tmp_path)
     folder = store.make(tmp_path, STEP, dying)
-    assert store.checked(folder)
+    assert not store.damage(folder)
+
+
+def flip(path: Path, place: int = 0) -> None:
+    """One bit of a file, on a copy of its own where it was linked."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.unlink()
+    path.write_bytes(content)
+
+
+def test_every_flipped_bit_every_missing_byte_and_every_missing_file_is_named(tmp_path):
+    folder = store.make(tmp_path, STEP, work)
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        whole, name = path.read_bytes(), str(path.relative_to(folder))
+        for place in range(len(whole)):
+            flip(path, place)
+            found = store.damage(folder)
+            assert found == [name] or (name == "run.json" and not found and same_json(path, whole)), place
+            path.write_bytes(whole)
+        path.write_bytes(whole[:-1])
+        assert store.damage(folder) in ([name], [] if name == "run.json" else None), "run.json may lose its line's end"
+        path.unlink()
+        if name != "run.json":
+            assert store.damage(folder) == [name]
+        path.write_bytes(whole)
+    assert store.damage(folder) == []
+
+
+def same_json(path: Path, content: bytes) -> bool:
+    """A blank that became another, or a key that moved, is no other fact."""
+    return store.read_json(path) == json.loads(content)
+
+
+def test_what_is_damaged_is_read_from_the_store_if_that_has_a_copy_of_its_own(tmp_path, capsys):
+    folder = store.make(tmp_path, STEP, work)
+    flip(folder / "numbers.json")
+    assert store.intact(tmp_path, STEP)
+    assert f"{folder} is damaged: numbers.json does not match" in capsys.readouterr().err
+    assert store.read_json(folder / "numbers.json") == [1, 2, 3]
+    assert (tmp_path / f"results/.quarantine/{folder.name}.1/numbers.json").is_file()
+    flip(folder / "numbers.json")
+    flip(store.shelf(tmp_path, STEP) / "numbers.json")
+    assert not store.intact(tmp_path, STEP)
+    assert not folder.exists()
+    assert len(list((tmp_path / "results/.quarantine").iterdir())) == 3
+    assert not store.intact(tmp_path, STEP), "and nothing is there to be moved again"
 
 
 @pytest.mark.parametrize("name", ["numbers.json", "below/bytes.bin", "recipe.json", "run.json"])
-def test_a_flipped_byte_in_the_store_is_not_adopted(tmp_path, name):
+def test_a_flipped_byte_in_the_store_is_not_adopted(tmp_path, capsys, name):
     store.make(tmp_path, STEP, work)
     forget(tmp_path)
     path = store.shelf(tmp_path, STEP) / name
-    content = bytearray(path.read_bytes())
-    content[0] ^= 1
-    path.write_bytes(content)
+    flip(path)
     assert not store.adopt(tmp_path, STEP)
-    assert real_names(tmp_path) == [], "the damaged one is gone"
-    assert store.checked(store.make(tmp_path, STEP, work))
+    assert f"{name} does not match its checksum" in capsys.readouterr().err
+    assert {path.split("/")[0] for path in real_names(tmp_path)} == {".quarantine"}, "out of the way, not gone"
+    assert not store.damage(store.make(tmp_path, STEP, work))
 
 
 def test_a_missing_file_in_the_store_is_not_adopted(tmp_path):
@@ -153,7 +199,7 @@ def test_a_file_system_without_hard_links_gets_copies(tmp_path, monkeypatch, err
 
     monkeypatch.setattr(os, "link", refusing)
     folder = store.make(tmp_path, STEP, work)
-    assert store.checked(folder)
+    assert not store.damage(folder)
     assert (folder / "numbers.json").stat().st_ino != (store.shelf(tmp_path, STEP) / "numbers.json").stat().st_ino
 
 
@@ -235,7 +281,7 @@ def test_two_processes_make_one_step_once(tmp_path):
     assert [process.returncode for process in both] == [0, 0]
     assert outputs[0] == outputs[1] == f"{store.place(tmp_path, STEP)}\n"
     assert (tmp_path / "log").read_text() == "worked\n"
-    assert store.checked(store.place(tmp_path, STEP))
+    assert not store.damage(store.place(tmp_path, STEP))
 
 
 def test_a_killed_process_frees_its_lock(tmp_path):
@@ -248,7 +294,7 @@ def test_a_killed_process_frees_its_lock(tmp_path):
     process.kill()
     process.wait()
     assert real_names(tmp_path) == []
-    assert store.checked(store.make(tmp_path, STEP, work))
+    assert not store.damage(store.make(tmp_path, STEP, work))
 
 
 @pytest.fixture
@@ -276,7 +322,7 @@ def test_tidy_moves_what_is_not_planned_to_the_store_and_removes_what_is_not_who
     strangers = store.tidy(Path(), other)
     assert sorted(path.name for path in strangers) == sorted([Path(run.folder).name, "half-made-00000000", "notes.txt"])
     assert [str(p) for p in study.glob("*/*")] == [str(store.place(Path(), data))]
-    assert store.checked(store.shelf(Path(), run)), "moved, not deleted"
+    assert not store.damage(store.shelf(Path(), run)), "moved, not deleted"
     assert store.adopt(Path(), run), "so that going back costs nothing"
     assert store.tidy(Path(), planned) == []
 
@@ -287,11 +333,11 @@ def test_tidy_keeps_one_of_two_and_replaces_one_in_the_store_that_is_not_whole(p
     Path("params.yaml").write_text(edited(SMOKE, ("{objective: bce}", "{objective: bce, steps: 40}")))
     other = Plan(Path("params.yaml"))
     assert store.tidy(Path(), other) == [place]
-    assert store.checked(store.shelf(Path(), run))
+    assert not store.damage(store.shelf(Path(), run))
     store.adopt(Path(), run)
     (store.shelf(Path(), run) / "run.json").unlink()
     assert store.tidy(Path(), other) == [place]
-    assert store.checked(store.shelf(Path(), run))
+    assert not store.damage(store.shelf(Path(), run))
 
 
 def test_unreferenced_is_what_no_plan_has(planned):
@@ -302,7 +348,9 @@ def test_unreferenced_is_what_no_plan_has(planned):
     half = store.partial(Path(), STEP)
     half.mkdir()
     (half / "bytes.bin").write_bytes(bytes(100))
+    bad = store.quarantine(Path(), store.shelf(Path(), data))
     found = store.unreferenced(Path(), [other])
+    assert found.pop(bad) > 100
     expected = {store.shelf(Path(), run), half, Path(f"results/.partial/{run.hash}.lock")}
     assert set(found) == expected
     assert found[half] == 100

@@ -438,7 +438,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_files(root, tmp_path):
     done = divergan(killed, "train", key)
     assert done.returncode == 0, done.stderr
     (folder,) = killed.glob("results/smoke/runs/kl*")
-    assert store.checked(folder)
+    assert not store.damage(folder)
     assert (folder / "checkpoints" / first.name).stat().st_ino == before, "it started afresh"
     files = [store.read_json(made / "run.json")["files"] for made in (undisturbed, folder)]
     assert files[0]["generator.safetensors"] == files[1]["generator.safetensors"]

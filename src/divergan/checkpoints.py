@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from divergan.errors import DivergaNError
 from divergan.lazy import lazy
-from divergan.store import written
+from divergan.store import sha256, written
 from divergan.training import Players, Record
 
 if TYPE_CHECKING:
     import torch
 else:
     torch = lazy("torch")
+
+
+FACTS = "facts"  # the one key of the file's metadata: safetensors writes several in an order that changes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,21 +32,54 @@ class State:
     generators: Mapping[str, torch.Generator] = field(default_factory=dict)
 
 
-def save_state(path: Path, state: State, facts: dict[str, Any]) -> None:
-    """Write a state and some facts (JSON types) atomically."""
+class Damaged(DivergaNError):
+    """A checkpoint that is not what was written."""
+
+
+def save_state(path: Path, state: State, facts: dict[str, Any], files: Iterable[Path] = ()) -> None:
+    """Write a state and some facts (JSON types) atomically, with a digest of both.
+
+    `files`, below the folder of `path`, are those that whoever goes on from here will not write again.
+    """
     from safetensors.torch import save_file
 
+    sums = {str(file.relative_to(path.parent)): sha256(file) for file in sorted(files)}
+    tensors, told = _tensors(state), json.dumps(facts | {"files": sums})
     with written(path) as temporary:
-        save_file(_tensors(state), temporary, metadata={"facts": json.dumps(facts)})
+        save_file(tensors, temporary, metadata={FACTS: f"{digest(tensors, told)} {told}"})
+
+
+def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors and the facts of a checkpoint; Damaged where they, or the files it names, are not as written."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a safetensors file is no dict)
+            expected, _, told = (file.metadata() or {}).get(FACTS, "").partition(" ")
+    except SafetensorError as error:
+        raise Damaged(f"{path} cannot be read ({error})") from None
+    if expected != digest(saved, told):
+        raise Damaged(f"{path} does not match its checksum")
+    facts = json.loads(told)
+    for name, value in facts["files"].items():
+        if not (path.parent / name).is_file() or sha256(path.parent / name) != value:
+            raise Damaged(f"{path.parent / name} does not match its checksum")
+    return saved, facts
+
+
+def digest(tensors: Mapping[str, torch.Tensor], facts: str) -> str:
+    """SHA-256 of tensors on the CPU, their names, types and shapes, and of the facts beside them."""
+    total = hashlib.sha256(facts.encode())
+    for name, value in sorted(tensors.items()):
+        total.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        total.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
 def restore_state(path: Path, state: State) -> dict[str, Any]:
-    """Put a freshly started state where the file's was; returns the facts."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a safetensors file is no dict)
-        facts = json.loads(file.metadata()["facts"])
+    """Put a freshly started state where the file's was; returns the facts. Damaged before anything is moved."""
+    saved, facts = read(path)
     for name, network in state.networks.items():
         network.load_state_dict(_under(name, saved))
     for name, optimiser in state.optimisers.items():
@@ -51,9 +89,10 @@ def restore_state(path: Path, state: State) -> dict[str, Any]:
     return facts
 
 
-def save(path: Path, players: Players, record: Record) -> None:
-    """Write everything that `restore` needs."""
-    save_state(path, state_of(players), {"step": players.step, "drawn": players.drawn, "record": asdict(record)})
+def save(path: Path, players: Players, record: Record, files: Iterable[Path] = ()) -> None:
+    """Write everything that `restore` needs; `files` as in `save_state`."""
+    facts = {"step": players.step, "drawn": players.drawn, "record": asdict(record)}
+    save_state(path, state_of(players), facts, files)
 
 
 def restore(path: Path, players: Players) -> Record:

@@ -26,14 +26,14 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
     folder = store.place(root, step)
     if store.exists(root, step):
         return f"{folder} is there"
-    long = [needed for needed in step.inputs if not is_short(needed)]
-    missing = [needed for needed in long if not store.exists(root, needed) and not store.adopt(root, needed)]
-    if missing and not store.is_shelved(root, step):
+    absent = [needed for needed in step.inputs if not store.intact(root, needed)]
+    missing = [needed for needed in absent if not is_short(needed)]
+    if missing and not store.is_whole(root, store.shelf(root, step)):
         first = f"divergan {missing[0].verb} {missing[0].key}"
         raise DivergaNError(
             f"{step.verb} {step.key} needs {store.place(root, missing[0])}, which is not made: run `{first}` first"
         )
-    for needed in filter(is_short, step.inputs):
+    for needed in filter(is_short, absent):
         make(root, needed, device, threads)
     if store.adopt(root, step):
         return f"{folder} taken from the store"

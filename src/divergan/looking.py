@@ -136,7 +136,7 @@ def explain(folder: Path) -> None:
         f" at step {run['at_step']}" if run.get("at_step") is not None else ""
     )
     console.print(f"[bold]{recipe['verb']} {recipe['key']}[/]  recipe {run['recipe']}  {outcome}")
-    environment = run["environment"]
+    environment, damaged = run["environment"], store.damage(folder)
     rows = {
         **{f"settings.{name}": value for name, value in leaves(recipe["settings"])},
         **{f"input {name}": value for name, value in recipe["inputs"].items()},
@@ -144,7 +144,7 @@ def explain(folder: Path) -> None:
         "commit": run["commit"],
         "device": f"{environment['device']}, {environment['threads']} threads, {environment['processor']}",
         "versions": ", ".join(f"{name} {value}" for name, value in environment["packages"].items() if value),
-        "files intact": "yes" if store.checked(folder) else "NO: a checksum differs from run.json",
+        "files intact": f"NO: {', '.join(damaged)} does not match its checksum" if damaged else "yes",
     }
     table = Table(show_header=False, box=None)
     for name, value in rows.items():
@@ -187,7 +187,7 @@ def draw_to_file(
     if out.suffix not in (".png", ".npz"):
         raise DivergaNError(f"--out {out}: expected a name that ends in .png (a grid) or .npz (an array)")
     step = drawing_step(plan, run, sampler)
-    if missing := [needed for needed in step.inputs if not store.exists(root, needed)]:
+    if missing := [needed for needed in step.inputs if not store.intact(root, needed)]:
         verb, path = missing[0].verb, store.place(root, missing[0])
         raise DivergaNError(f"{missing[0].key} is not made yet: {path} is missing; make it with `snakemake {verb}`")
     labels = labels_by_hand(run, count, label)

@@ -3,6 +3,7 @@
 results/<study>/<folder>   exactly the present plan of a study; what people and Snakemake look at, and DVC versions
 results/.store/<hash>      whatever was ever made (hard links to the same files): a revert of a parameter costs nothing
 results/.partial/<hash>    what is being made, and what a killed run left to resume from
+results/.quarantine/       what did not match its checksums when it was to be read
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from divergan.plan import Plan, Step
 
 RUN = "run.json"  # written last: its presence says that a folder is complete
 RECIPE = "recipe.json"
+OWN = "sha256"  # the key under which run.json has the digest of all its others
 
 
 @contextmanager
@@ -31,6 +35,8 @@ def written(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # before its name: after a power cut a name without content would count as made
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -73,22 +79,55 @@ def is_shelved(root: Path, step: Step) -> bool:
     return (shelf(root, step) / RUN).is_file()
 
 
-def checked(folder: Path) -> bool:
-    """Whether every file that the folder's run.json lists has the checksum it lists."""
+def damage(folder: Path) -> list[str]:
+    """The files of a complete folder that are not what run.json says, or run.json where it is not what was written."""
     try:
-        files = read_json(folder / RUN)["files"]
-    except (ValueError, KeyError):  # run.json itself is damaged
+        run = read_json(folder / RUN)
+        own, listed = run.pop(OWN), run["files"] | run["timings"]
+    except (ValueError, LookupError, AttributeError, TypeError):
+        return [RUN]
+    if own != digest(run):
+        return [RUN]
+    return [name for name, value in listed.items() if not (folder / name).is_file() or sha256(folder / name) != value]
+
+
+def digest(value: Any) -> str:
+    """Of a JSON value, whatever its layout."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def is_whole(root: Path, folder: Path) -> bool:
+    """Whether a complete folder has no damage; one that has goes to quarantine, and a warning names what is wrong."""
+    if not (folder / RUN).is_file():
         return False
-    return all((folder / name).is_file() and sha256(folder / name) == value for name, value in files.items())
+    if names := damage(folder):
+        print(
+            f"warning: {folder} is damaged: {', '.join(names)} does not match its checksum. It is now "
+            f"{quarantine(root, folder)}, and is made again",
+            file=sys.stderr,
+        )
+    return not names
+
+
+def quarantine(root: Path, path: Path) -> Path:
+    """Move what cannot be trusted out of the way; returns where it is now."""
+    kept = root / "results" / ".quarantine"
+    kept.mkdir(parents=True, exist_ok=True)
+    target = next(free for n in count(1) if not (free := kept / f"{path.name}.{n}").exists())
+    with suppress(FileNotFoundError):  # another process has found the same just now
+        os.replace(path, target)
+    return target
+
+
+def intact(root: Path, step: Step) -> bool:
+    """Whether the step can be read: its folder is whole, or the store has one that is, which takes its place."""
+    return is_whole(root, place(root, step)) or adopt(root, step)
 
 
 def adopt(root: Path, step: Step) -> bool:
     """Link the step's folder from the store into its study, if the store has it whole."""
     source = shelf(root, step)
-    if not is_shelved(root, step):
-        return False
-    if not checked(source):
-        shutil.rmtree(source)
+    if not is_whole(root, source):
         return False
     link(source, place(root, step))
     return True
@@ -110,12 +149,20 @@ def make(root: Path, step: Step, work: Callable[[Path], dict[str, Any]]) -> Path
             facts = work(folder)
             clear_hidden(folder)
             write_json(folder / RECIPE, step.recipe)
-            names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-            files = {name: sha256(folder / name) for name in names if name != RUN and not name.startswith("timing.")}
-            write_json(folder / RUN, {"recipe": step.hash, "verb": step.verb, "key": step.key, "files": files, **facts})
+            seal(folder, {"recipe": step.hash, "verb": step.verb, "key": step.key, **facts})
             put(folder, shelf(root, step))
             link(shelf(root, step), place(root, step))
     return place(root, step)
+
+
+def seal(folder: Path, facts: dict[str, Any]) -> None:
+    """Write run.json: the facts, and the checksums of all files and of itself."""
+    names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    sums = {name: sha256(folder / name) for name in names if name != RUN}
+    timings = {name: value for name, value in sums.items() if name.startswith("timing.")}  # no rerun has the same
+    facts |= {"files": {name: value for name, value in sums.items() if name not in timings}, "timings": timings}
+    facts = json.loads(json.dumps(facts, allow_nan=False))  # as it will be read: the digest is of that
+    write_json(folder / RUN, facts | {OWN: digest(facts)})
 
 
 def clear_hidden(folder: Path) -> None:
@@ -172,7 +219,7 @@ def tidy(root: Path, plan: Plan) -> list[Path]:
 def unreferenced(root: Path, plans: Iterable[Plan]) -> dict[Path, int]:
     """Folders of the store, and half-made ones, that no plan refers to, with their size in bytes."""
     wanted = {step.hash for plan in plans for step in plan.steps}
-    folders = [p for name in (".store", ".partial") for p in sorted((root / "results" / name).glob("*"))]
+    folders = [p for name in (".store", ".partial", ".quarantine") for p in sorted((root / "results" / name).glob("*"))]
     return {
         folder: sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) if folder.is_dir() else 0
         for folder in folders

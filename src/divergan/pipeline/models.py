@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ from divergan.pipeline.files import (
 from divergan.pipeline.job import Job
 from divergan.plan import Step
 from divergan.progress import Bar, Lines, Pace, shown
-from divergan.store import place
+from divergan.store import place, quarantine
 from divergan.training import Players, Record, start
 from divergan.training import train as train_players
 
@@ -116,6 +117,7 @@ def feature_network(step: Step, folder: Path) -> torch.nn.Module:
 def train(job: Job) -> dict[str, Any]:
     """One training run, from its last checkpoint where there is one."""
     settings, seed = Training.model_validate(job.step.settings["training"]), job.step.settings["seed"]
+    without_damage(job)
     splits, count = load_splits(job.input("data") / SPLITS), classes_of(job.step)
     images = training_images(splits, settings.images).to(job.device)
     classes = one_hot(training_labels(splits, settings.images), count).to(job.device) if count else None
@@ -147,6 +149,18 @@ def told_classes(settings: Training, step: Step) -> int:
 def image_shape(images: torch.Tensor) -> tuple[int, int, int]:
     _, channels, height, width = images.shape
     return channels, height, width
+
+
+def without_damage(job: Job) -> None:
+    """Take a checkpoint that is not what a killed job wrote out of the way, with all that lies beside it."""
+    path = job.out / STATE
+    try:
+        if path.is_file():
+            checkpoints.read(path)
+    except checkpoints.Damaged as error:
+        kept = quarantine(job.root, job.out)
+        print(f"warning: {error}. What was half made is now {kept}; {job.step.key} starts anew", file=sys.stderr)
+        job.out.mkdir()
 
 
 def earlier(job: Job) -> list[Path]:
@@ -193,4 +207,4 @@ class FileObserver:
         columns = classes_of(self.job.step) or 8  # a class a column
         save_grid(picture, samples[: 8 * columns], columns)
         self.job.live.picture(picture, picture.name)
-        checkpoints.save(self.job.out / STATE, players, record)
+        checkpoints.save(self.job.out / STATE, players, record, folder.glob("step-*"))

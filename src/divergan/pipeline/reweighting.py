@@ -27,7 +27,7 @@ from divergan.pipeline.files import (
     save_tensors,
 )
 from divergan.pipeline.job import Job
-from divergan.pipeline.models import begun, generator_of, image_shape
+from divergan.pipeline.models import begun, generator_of, image_shape, without_damage
 from divergan.pipeline.sampling import EVALUATION_LATENTS
 from divergan.progress import Bar, Lines, shown
 from divergan.randomness import derived_seed, generator
@@ -49,6 +49,7 @@ MAP_BINS = 120  # of the pictures of the latent plane, a side
 def reweight(job: Job) -> dict[str, Any]:
     """Learn importance weights for a trained generator, from the last checkpoint where there is one."""
     settings, seed = Weights.model_validate(job.step.settings["weights"]), job.step.settings["seed"]
+    without_damage(job)
     run, splits = job.step.input("train"), load_splits(job.input("data") / SPLITS)
     training = Training.model_validate(run.settings["training"])
     images = training_images(splits, training.images).to(job.device)

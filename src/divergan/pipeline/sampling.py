@@ -21,7 +21,7 @@ from divergan.progress import shown
 from divergan.randomness import generator
 from divergan.reweighting import weight_network
 from divergan.samplers import SAMPLERS, Drawn, Model, Random, Stuck, calibrate
-from divergan.store import place, read_json, write_json
+from divergan.store import place, read_json, sha256, write_json
 from divergan.training import build_critic
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def entries(step: Step) -> dict[str, dict[str, Any]]:
 def sample_set(job: Job, name: str) -> dict[str, Any]:
     """Draw one sample set into its file, unless a job that was killed had; what it took and how it ended."""
     told = job.out / f".{name}.json"  # written last, gone when the step is complete
-    if told.is_file():
-        return read_json(told)
+    if (drawn_before := drawn_set(told)) is not None:
+        return drawn_before
     settings, facts = job.step.settings, {"outcome": "drawn", "reason": ""}
     model = model_of(job.root, job.step, name, job.device)
     labels = labels_of(job.step.input("train"), settings["samples"])
@@ -71,8 +71,19 @@ def sample_set(job: Job, name: str) -> dict[str, Any]:
         columns = classes_of(job.step.input("train")) or 8  # a class a column
         save_grid(job.out / f"{name}.png", drawn.images[: 8 * columns], columns)
     facts |= {"images": settings["samples"]} | asdict(model.cost)
-    write_json(told, facts)
+    files = [path for path in (samples_file(job.out, name), job.out / f"{name}.png") if path.is_file()]
+    write_json(told, {"facts": facts, "files": {path.name: sha256(path) for path in files}})
     return facts
+
+
+def drawn_set(told: Path) -> dict[str, Any] | None:
+    """What a killed job told of a sample set, if its files are those that it wrote."""
+    try:
+        found = read_json(told)
+        whole = all(sha256(told.with_name(name)) == value for name, value in found["files"].items())
+        return found["facts"] if whole else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def labels_of(run: Step, count: int) -> torch.Tensor | None:
