@@ -1,8 +1,8 @@
-# The DAG of a study. It is thin: the plan (src/divergan/plan.py) knows the steps, one rule a verb makes them.
+# The DAG of a study. It is thin: the plan (src/divergan/plan/) knows the steps, one rule a verb makes them.
 #
 #   snakemake --cores 8 --resources gpu=2                          the published study, params.yaml
 #   snakemake --cores 2 --config params=params/demo.yaml           another study
-#   snakemake train | evaluate_all | report                        a part of it
+#   snakemake train | evaluate | report                            a part of it
 #   snakemake gaussian --config params=params/theory.yaml          a chapter on known densities
 
 
@@ -20,4 +20,5 @@ rule all:
     default_target: True
     input:
         PUBLISHED_REPORT,
+        [run_file(step) for step in PROCESSES.made_in],
     localrule: True

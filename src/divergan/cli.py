@@ -218,6 +218,23 @@ def explain(folder: Path) -> None:
 
 
 @app.command(rich_help_panel=ASK)
+def verify(
+    params: Params = PARAMS,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Then take what is damaged to results/.quarantine/.")
+    ] = False,
+) -> None:
+    """Check a study end to end: data, code, every file of every result, the report. Exit code 1 if one differs."""
+    from divergan import verifying
+
+    plan = Plan(params)
+    whole = verifying.verify(ROOT, plan)
+    if repair and not whole:
+        verifying.repair(ROOT, plan)
+    raise typer.Exit(not whole)
+
+
+@app.command(rich_help_panel=ASK)
 def prune(yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False) -> None:
     """Remove what no parameter file (params.yaml, params/*.yaml) refers to, after showing it."""
     from divergan import looking

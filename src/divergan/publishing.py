@@ -14,8 +14,7 @@ from divergan.store import link, place, written
 
 def publish(root: Path, plan: Plan) -> Path:
     """Put the plan's report, figures and tables into reports/<study>/; its id file comes last and names the recipe."""
-    (report,) = plan.of("report")
-    (tables,), (figures,) = plan.of("compare"), plan.of("figures")
+    (report,), (tables,), (figures,) = map(plan.of, ("report", "compare", "figures"))
     folder = root / "reports" / plan.study.study
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.id"):
@@ -25,9 +24,26 @@ def publish(root: Path, plan: Plan) -> Path:
     for name, step in (("report.pdf", report), ("metrics.json", tables)):
         with written(folder / name) as temporary:
             shutil.copyfile(place(root, step) / name, temporary)
-    identity = folder / f"{report.hash[:8]}.id"
-    identity.write_text(f"{report.hash}\n", "utf-8")
+    with written(identity(root, plan)) as temporary:
+        temporary.write_text(f"{report.hash}\n", "utf-8")
     return folder
+
+
+def identity(root: Path, plan: Plan) -> Path:
+    """The file in reports/<study>/ that names the recipe of the report."""
+    (report,) = plan.of("report")
+    return root / "reports" / plan.study.study / f"{report.hash[:8]}.id"
+
+
+def published_files(root: Path, plan: Plan) -> dict[Path, Path]:
+    """The files of reports/<study>/ and what each is a copy of, as far as that is here."""
+    folder = root / "reports" / plan.study.study
+    report, tables, figures = (place(root, plan.of(verb)[0]) for verb in ("report", "compare", "figures"))
+    return (
+        {folder / "figures" / path.name: path for path in figures.glob("*.svg")}
+        | {folder / "tables" / path.name: path for path in tables.glob("*.csv")}
+        | {folder / path.name: path for path in (report / "report.pdf", tables / "metrics.json") if path.is_file()}
+    )
 
 
 README_MARKS = ("<!-- demo results: made by `make readme` -->", "<!-- end of demo results -->")
@@ -37,7 +53,7 @@ README_METRICS = ("fid", "kid", "precision", "recall")
 def readme(root: Path, plan: Plan) -> str:
     """Put a published study's table and picture into README.md and docs/pictures/."""
     published = root / "reports" / plan.trained.study
-    if not (published / f"{plan.of('report')[0].hash[:8]}.id").is_file():
+    if not identity(root, plan).is_file():
         raise DivergaNError(f"{published} does not show the present {plan.file}: run `make demo` first")
     pictures = root / "docs" / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)

@@ -84,7 +84,7 @@ def damage(folder: Path) -> list[str]:
     try:
         run = read_json(folder / RUN)
         own, listed = run.pop(OWN), run["files"] | run["timings"]
-    except (ValueError, LookupError, AttributeError, TypeError):
+    except (FileNotFoundError, ValueError, LookupError, AttributeError, TypeError):
         return [RUN]
     if own != digest(run):
         return [RUN]

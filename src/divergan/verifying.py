@@ -1,0 +1,107 @@
+"""Whether a study is what its parameters and the present code made: every input, every file of a result, the report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from divergan import params, store
+from divergan.errors import DivergaNError
+from divergan.plan import Plan, Step
+from divergan.plan.trained import reference_weights
+from divergan.processes import Processes
+from divergan.publishing import identity, published_files
+
+
+def verify(root: Path, plan: Plan) -> bool:
+    """Print what does not match, a line each, or that all does; whether it does."""
+    found = list(input_problems(root, plan.study))
+    for step in track(plan.steps, f"{len(plan.steps)} steps", console=Console(stderr=True), transient=True):
+        found += step_problems(root, step)
+    found += report_problems(root, plan)
+    absent = [step for step in plan.steps if not store.exists(root, step)]
+    for problem in found:
+        print(problem)
+    if found:
+        print(
+            f"{plan.file}: {len(found)} problem{'s' * (len(found) > 1)}; `divergan verify --repair`, then `snakemake`"
+        )
+    if absent:
+        print(
+            f"{plan.file}: {len(absent)} of {len(plan.steps)} steps are not here as the present parameters, data and "
+            f"code would make them ({absent[0].verb} {absent[0].key}, ...): `divergan plan` says why"
+        )
+    if not found and not absent:
+        files = sum(len(store.read_json(store.place(root, step) / store.RUN)["files"]) for step in plan.steps)
+        print(
+            f"{plan.file}: {len(plan.steps)} steps, {files} files and reports/{plan.study.study}/ are as they were made"
+        )
+    return not found and not absent
+
+
+def input_problems(root: Path, study: params.Study | params.Theory) -> Iterator[str]:
+    """Raw data and kept weights; what else lies in data/ stands in the recipes, as code and parameters do."""
+    from divergan.data import data_set, raw_images
+    from divergan.pipeline.files import kept_weights
+
+    if isinstance(study, params.Theory):
+        return
+    declared, raw = data_set(study.data.name), root / "data" / "raw"
+    name = declared.stacks or declared.name
+    try:
+        if not data_set(name).files or (raw / name).is_dir():  # a clone that pulled the results has no need of them
+            raw_images(name, raw)
+        if kept := reference_weights(study):
+            kept_weights(root / kept["path"], kept["sha256"])
+    except DivergaNError as error:
+        yield str(error)
+
+
+def step_problems(root: Path, step: Step) -> Iterator[str]:
+    """Of its folders in the study and in the store, where they are there."""
+    for folder in (store.place(root, step), store.shelf(root, step)):
+        if not folder.is_dir():
+            continue
+        damaged = store.damage(folder)
+        for name in damaged:
+            yield f"{folder / name} {'does not match its checksum' if (folder / name).exists() else 'is missing'}"
+        if store.RUN not in damaged:
+            yield from stranger_problems(folder, store.read_json(folder / store.RUN), step)
+
+
+def stranger_problems(folder: Path, run: dict[str, Any], step: Step) -> Iterator[str]:
+    """What is whole, but was not made by this step."""
+    if run["recipe"] != step.hash:
+        yield f"{folder} was made by the recipe {run['recipe']}, not by {step.hash}"
+    listed = {store.RUN, *run["files"], *run["timings"]}
+    for path in sorted(folder.rglob("*")):
+        if not path.is_dir() and str(path.relative_to(folder)) not in listed:
+            yield f"{path} is no part of the result: remove it"
+
+
+def report_problems(root: Path, plan: Plan) -> Iterator[str]:
+    """Of reports/<study>/, where the results that it shows are here."""
+    copies, named = published_files(root, plan), identity(root, plan)
+    if copies and not named.is_file():
+        yield f"{named} is missing: reports/{plan.study.study}/ shows another recipe, or none"
+    for copy, source in copies.items():
+        if not copy.is_file():
+            yield f"{copy} is missing"
+        elif store.sha256(copy) != store.sha256(source):
+            yield f"{copy} is not {source}"
+
+
+def repair(root: Path, plan: Plan) -> None:
+    """Take what is damaged out of the way, so that Snakemake makes it again; the store has the rest."""
+    home = Processes(plan.steps).home
+    for step in plan.steps:
+        store.is_whole(root, store.shelf(root, step))
+        if not store.is_whole(root, store.place(root, step)):
+            shutil.rmtree(store.place(root, home[step]), ignore_errors=True)  # by the job that makes the step
+    if any(report_problems(root, plan)):
+        identity(root, plan).unlink(missing_ok=True)

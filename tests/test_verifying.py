@@ -1,0 +1,147 @@
+"""`divergan verify`: a whole study passes; a flipped byte in each kind of file is named, and made good by --repair."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from divergan import jobs, publishing, store, verifying
+from divergan.plan import FOLDERS, Plan, Step
+from divergan.processes import Processes
+from tiny_study import SMALL, divergan, project
+
+pytestmark = pytest.mark.xdist_group("verifying")  # one worker, for what the module makes once
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A whole small study with its report."""
+    folder = project(tmp_path_factory.mktemp("verifying") / "project", *SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DIVERGAN_TRACKING", "off")
+        made(Plan(Path("params.yaml")))
+    return folder
+
+
+def made(plan: Plan) -> None:
+    """As Snakemake does: the jobs whose run.json is not there, in their order, and the report where its id is not."""
+    for step in Processes(plan.steps).made_in:
+        if not store.exists(Path(), step):
+            jobs.make(Path(), step, "cpu", 1)
+    if not publishing.identity(Path(), plan).is_file():
+        publishing.publish(Path(), plan)
+
+
+@pytest.fixture
+def plan(finished, tmp_path, monkeypatch) -> Plan:
+    shutil.copytree(finished, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setenv("DIVERGAN_TRACKING", "off")
+    return Plan(Path("params.yaml"))
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def kinds(plan: Plan) -> list[Path]:
+    """One file of every kind: of each verb each name, seeds and variants aside; of the store; of the report."""
+    first: dict[tuple[str, str], Path] = {}
+    for step in plan.steps:
+        folder = store.place(Path(), step)
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            first.setdefault((step.verb, path.name), path)
+    published = {path.suffix: path for path in sorted(Path("reports").rglob("*")) if path.suffix in (".pdf", ".svg")}
+    return [*first.values(), store.shelf(Path(), plan.of("train")[0]) / "generator.safetensors", *published.values()]
+
+
+def test_a_whole_study_passes(plan, capsys):
+    assert verifying.verify(Path(), plan)
+    assert capsys.readouterr().out.startswith(f"params.yaml: {len(plan.steps)} steps, ")
+    done = divergan(Path(), "verify")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+
+
+def test_a_flipped_byte_in_every_kind_of_file_is_named(plan, capsys):
+    files = kinds(plan)
+    assert {path.parts[2] for path in files if path.parts[1] == "smoke"} >= set(FOLDERS.values()) - {
+        "weights", "oracles", "chapters",
+    }  # fmt: skip
+    assert len(files) > 40
+    for path in files:
+        whole = path.read_bytes()
+        flip(path)
+        assert not verifying.verify(Path(), plan), path
+        assert str(path) in capsys.readouterr().out
+        path.write_bytes(whole)
+    assert verifying.verify(Path(), plan)
+
+
+def test_repair_and_another_run_make_everything_as_it_was(plan, capsys):
+    before = content()
+    for step in (plan.of("data")[0], plan.of("train")[0], plan.of("sample")[1], plan.of("evaluate")[2], report(plan)):
+        for folder in {store.place(Path(), step), store.shelf(Path(), step)}:
+            flip(max(folder.glob("[!t]*.*"), key=lambda path: (path.suffix in (".safetensors", ".pdf"), path.name)))
+    flip(Path("reports/smoke/metrics.json"))
+    assert not verifying.verify(Path(), plan)
+    assert "problems; `divergan verify --repair`, then `snakemake`" in capsys.readouterr().out
+    verifying.repair(Path(), plan)
+    made(plan)
+    assert verifying.verify(Path(), plan)
+    assert content() == before
+    assert len(list(Path("results/.quarantine").iterdir())) == 10
+
+
+def report(plan: Plan) -> Step:
+    return plan.of("report")[0]
+
+
+def content() -> dict[str, str]:
+    """Path -> SHA-256 of all that a study holds, what tells of its making aside."""
+    files = [p for folder in ("results/smoke", "reports") for p in Path(folder).rglob("*") if p.is_file()]
+    return {str(p): store.sha256(p) for p in files if not p.name.startswith("timing.") and p.name != "run.json"}
+
+
+def test_what_is_not_there_or_should_not_be_is_named(plan, capsys):
+    run = store.place(Path(), plan.of("train")[0])
+    (run / "notes.txt").write_text("mine")
+    (run / "history.parquet").unlink()
+    shutil.rmtree(store.place(Path(), plan.of("sample")[0]))
+    Path("reports/smoke/report.pdf").unlink()
+    assert not verifying.verify(Path(), plan)
+    out = capsys.readouterr().out
+    for told in ("notes.txt is no part of the result", "history.parquet is missing", "report.pdf is missing"):
+        assert told in out
+    assert f"1 of {len(plan.steps)} steps are not here" in out
+
+
+def test_a_result_under_the_name_of_another_is_named(plan, capsys):
+    one, other = plan.of("train")[:2]
+    shutil.rmtree(store.place(Path(), one))
+    shutil.copytree(store.place(Path(), other), store.place(Path(), one))
+    assert not verifying.verify(Path(), plan)
+    assert f"was made by the recipe {other.hash}, not by {one.hash}" in capsys.readouterr().out
+
+
+def test_other_data_and_other_parameters_are_another_study(plan, capsys):
+    with Path("claims.yaml").open("a") as file:
+        file.write("# read again\n")
+    assert not verifying.verify(Path(), Plan(Path("params.yaml")))
+    assert f"3 of {len(plan.steps)} steps are not here" in capsys.readouterr().out
+
+
+def test_damaged_raw_data_and_kept_weights_are_named(plan, monkeypatch, capsys):
+    from divergan import data
+    from divergan.errors import DivergaNError
+
+    def damaged(*_: object) -> None:
+        raise DivergaNError("data/raw/digits: checksum")
+
+    monkeypatch.setattr(data, "raw_images", damaged)
+    assert not verifying.verify(Path(), plan)
+    assert "data/raw/digits: checksum" in capsys.readouterr().out
