@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from divergan.plan import FOLDERS, Plan
-from divergan.processes import Processes
-from divergan.schedule import ON_A_GPU, ONE_THREAD, PRIORITIES, Job, jobs_of, makespan
+from divergan.processes import ON_A_GPU, Processes
+from divergan.schedule import ONE_THREAD, PRIORITIES, Job, jobs_of, makespan
 from tiny_study import ROOT, project, sampled_project
 
 RULES = {
@@ -121,7 +121,7 @@ def test_the_simulated_jobs_ask_for_what_the_rules_ask_for(verb):
     priority = re.search(r"priority: (\d+)", rule)
     assert (int(priority[1]) if priority else 0) == PRIORITIES.get(verb, 0)
     assert ("threads: PLAN.study.threads" in rule) == (verb not in (*ONE_THREAD, "figures"))
-    assert ("gpu=GPUS" in rule) == (verb in (*ON_A_GPU, "sample"))
+    assert ("gpu=GPUS" in rule) == (verb in ON_A_GPU)
 
 
 @pytest.mark.parametrize("verb", FOLDERS)

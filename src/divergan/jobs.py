@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from divergan import provenance, store, tracking
 from divergan.errors import DivergaNError
 from divergan.plan import PRIOR, REAL, Plan, Step
-from divergan.processes import is_short
+from divergan.processes import ON_A_GPU, is_short
 
 if TYPE_CHECKING:
     from divergan.tracking import Live
@@ -38,6 +38,10 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
     if store.adopt(root, step):
         return f"{folder} taken from the store"
     device, commit = provenance.chosen_device(device), provenance.commit(root)
+    if device == "cuda" and step.verb in ON_A_GPU and (devices := provenance.cuda_devices()):
+        from divergan import leases
+
+        leases.hold(devices)
 
     def work(out: Path, live: Live) -> dict[str, Any]:
         from divergan import pipeline

@@ -9,6 +9,7 @@ from divergan.estimates import core_seconds
 from divergan.plan import Step
 
 SHORT_SECONDS = 60.0  # estimated; a process takes 2 s of a core before its work, and MLflow 3 s to be imported
+ON_A_GPU = ("features", "train", "reweight", "sample", "evaluate")  # the verbs that hold a GPU where there is one
 BY_THE_WAY = ("train", "reweight", "sample", "figures")  # tables and evaluations join too much
 
 

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,18 @@ def commit(root: Path) -> str | None:
         return None
 
 
-def cuda_devices() -> int:
-    """How many CUDA devices this process may use, without importing torch."""
+def cuda_devices(nodes: Path = Path("/dev")) -> list[str]:
+    """The CUDA devices that this process may use, as CUDA_VISIBLE_DEVICES names them, without importing torch."""
+    count = sum(path.name.removeprefix("nvidia").isdigit() for path in nodes.glob("nvidia*"))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    nodes = [path for path in Path("/dev").glob("nvidia*") if path.name.removeprefix("nvidia").isdigit()]
-    if visible is None:
-        return len(nodes)
-    return min(len(nodes), len([part for part in visible.split(",") if part.strip() not in ("", "-1")]))
+    if visible is None or not count:
+        return [str(number) for number in range(count)]
+    named = [name.strip() for name in visible.split(",")]
+    return list(takewhile(lambda name: 0 <= int(name) < count if is_number(name) else name, named))  # as CUDA does
+
+
+def is_number(text: str) -> bool:
+    return text.lstrip("-").isdecimal()
 
 
 def chosen_device(wanted: str) -> str:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from divergan.plan import Step
-from divergan.processes import Processes
+from divergan.processes import ON_A_GPU, Processes
 
 PRIORITIES = {"train": 10, "oracle": 10, "reweight": 5}  # as workflow/rules/ states them
-ON_A_GPU = ("features", "train", "reweight", "evaluate")
 ONE_THREAD = ("data", "compare", "report")  # the rules that ask for no more; the others ask for the study's
 
 
