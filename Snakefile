@@ -20,5 +20,5 @@ rule all:
     default_target: True
     input:
         PUBLISHED_REPORT,
-        [run_file(step) for step in PROCESSES.made_in],
+        [run_file(step) for step in PROCESSES.made_in if step.verb != "report"],
     localrule: True

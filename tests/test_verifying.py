@@ -29,9 +29,10 @@ def finished(tmp_path_factory) -> Path:
 def made(plan: Plan) -> None:
     """As Snakemake does: the jobs whose run.json is not there, in their order, and the report where its id is not."""
     for step in Processes(plan.steps).made_in:
-        if not store.exists(Path(), step):
+        if not store.exists(Path(), step) and step.verb != "report":
             jobs.make(Path(), step, "cpu", 1)
     if not publishing.identity(Path(), plan).is_file():
+        jobs.make(Path(), plan.of("report")[0], "cpu", 1)
         publishing.publish(Path(), plan)
 
 

@@ -2,89 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-TRACKED = (
-    "Snakefile",
-    "workflow",
-    "profiles",
-    "src",
-    "params",
-    "claims.yaml",
-    "data",
-    "dvc.yaml",
-    ".dvcignore",
-    "requirements.lock",
-    "environment.yml",
-)
-PARAMS = "params/smoke.yaml"
-BIN = Path(sys.executable).parent
+from checkout import PARAMS, ROOT, Project, copied
 
 pytestmark = pytest.mark.xdist_group("workflow")
-
-
-class Project:
-    """A copy of the project in which commands run with its own source."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-    def run(self, *command: str, ok: bool = True) -> str:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(self.folder / "src"),
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "DIVERGAN_TRACKING": "off",
-        }
-        done = subprocess.run(
-            [str(BIN / command[0]), *command[1:]], cwd=self.folder, env=environment, capture_output=True, text=True
-        )
-        output = done.stdout + done.stderr
-        assert (done.returncode == 0) == ok, output
-        return output
-
-    def snakemake(self, *arguments: str, ok: bool = True, params: str = PARAMS) -> str:
-        return self.run("snakemake", "--cores", "2", *arguments, "--config", f"params={params}", ok=ok)
-
-    def planned_jobs(self, *targets: str, params: str = PARAMS) -> dict[str, int]:
-        """Rule -> number of jobs of a dry run."""
-        output = self.snakemake("--dry-run", *targets, params=params)
-        counts = dict(re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE))
-        counts.pop("total", None)
-        return {rule: int(count) for rule, count in counts.items()}
-
-    def edit(self, file: str, old: str, new: str) -> None:
-        path = self.folder / file
-        text = path.read_text()
-        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
-        path.write_text(text.replace(old, new))
-
-    def report(self) -> str:
-        return hashlib.sha256((self.folder / "reports/smoke/report.pdf").read_bytes()).hexdigest()
-
-    def made(self) -> list[str]:
-        """The trainings of the study's folder."""
-        return sorted(path.name for path in (self.folder / "results/smoke/runs").iterdir())
-
-
-def copied(source: Path, target: Path, *more: str) -> Project:
-    target.mkdir()
-    for name in (*TRACKED, *more):
-        if (source / name).is_dir():
-            shutil.copytree(source / name, target / name, ignore=shutil.ignore_patterns("raw", "__pycache__"))
-        elif (source / name).is_file():
-            shutil.copy2(source / name, target / name)
-    return Project(target)
 
 
 @pytest.fixture(scope="module")
@@ -197,15 +124,7 @@ def test_bad_parameter_stops_before_any_job(project):
 def test_killed_snakemake_goes_on_where_it_was(fresh, tmp_path):
     """SIGKILL of everything mid-way; then the same command ends with the same report."""
     project = copied(fresh.folder, tmp_path / "killed")
-    command = [str(BIN / "snakemake"), "--cores", "2", "--config", f"params={PARAMS}"]
-    environment = {
-        **os.environ, "PYTHONPATH": str(project.folder / "src"), "DIVERGAN_TRACKING": "off",
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-    }  # fmt: skip
-    running = subprocess.Popen(
-        command, cwd=project.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
+    running = project.start(*project.dag())
     wait_for(lambda: any((project.folder / "results/.partial").glob("*/checkpoints/step-00000020.png")))
     os.killpg(running.pid, 9)
     running.wait()

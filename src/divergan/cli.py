@@ -295,7 +295,19 @@ def main() -> None:
                 f"error: may not write{place}: {os.strerror(code)}. Give yourself the right to, or use another folder",
                 3,
             )
+        if no_memory(error):
+            stop(
+                "error: out of memory. Run fewer jobs at once (--cores), or with a smaller batch or network; what was "
+                "half made waits, and the next run goes on from it",
+                3,
+            )
         raise
+
+
+def no_memory(error: Exception) -> bool:
+    """Python's own, numpy's, and those of torch on a CPU and on a GPU, which are told apart by their words alone."""
+    words = ("allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in words))
 
 
 def failure(error: Exception) -> int:

@@ -103,5 +103,5 @@ def repair(root: Path, plan: Plan) -> None:
         store.is_whole(root, store.shelf(root, step))
         if not store.is_whole(root, store.place(root, step)):
             shutil.rmtree(store.place(root, home[step]), ignore_errors=True)  # by the job that makes the step
-    if any(report_problems(root, plan)):
+    if any(report_problems(root, plan)) or not store.exists(root, plan.of("report")[0]):
         identity(root, plan).unlink(missing_ok=True)
