@@ -9,7 +9,7 @@ SETUP := .venv/.set-up
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo theory test reproduce report ui bench check format readme lock
+.PHONY: help setup demo theory test reproduce report ui bench drill check format readme lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench: $(SETUP)  ## training, metrics, samplers and the pipeline, timed on this 
 	$(BIN)/python benchmarks/metrics.py --memory 50000
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/pipeline.py
+
+drill: $(SETUP)  ## break a small study in every way it can break, hundreds of times; half an hour, some drills need root
+	$(BIN)/python tests/drills.py --doc
 
 readme: $(SETUP)  ## the README's result table and picture again, from reports/demo
 	$(BIN)/divergan readme --params params/demo.yaml
