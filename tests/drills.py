@@ -124,7 +124,8 @@ def kills(drills: Drills, times: int) -> Saw:
                     running.communicate(timeout=drills.random.uniform(1, 9))
                     ended = True
                 except subprocess.TimeoutExpired:
-                    saw[f"{whom} killed; it went on where it was"] += kill(running, whom)
+                    if kill(running, whom):
+                        saw[f"{whom} killed; it went on where it was"] += 1
                     running.communicate()  # the jobs of a killed Snakemake go on to their end
     return saw
 
