@@ -28,12 +28,13 @@ app = typer.Typer(
 
 Params = Annotated[Path, typer.Option("--params", help="The parameter file of the study.")]
 Key = Annotated[str, typer.Argument(help="What to make, as `divergan plan --keys` prints it.")]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads; default: the parameter file's.")]
 PARAMS = Path("params.yaml")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EROFS, errno.EPERM)
 
 
-def make(verb: str, key: str, params: Path, threads: int | None = None) -> Plan:
+def make(verb: str, key: str, params: Path, threads: Threads = None) -> Plan:
     from divergan import jobs
 
     gc.disable()  # what comes up stays: to look for garbage in it is a quarter of a start. The work enables it again
@@ -52,7 +53,7 @@ def data(key: Key, params: Params = PARAMS) -> None:
 def features(
     key: Key,
     params: Params = PARAMS,
-    threads: int | None = None,
+    threads: Threads = None,
     keep: Annotated[bool, typer.Option("--keep", help="Train afresh; keep the weights as the reference.")] = False,
 ) -> None:
     """Train the feature classifier, compare it with the kept reference weights and use those."""
@@ -65,19 +66,19 @@ def features(
 
 
 @app.command(rich_help_panel=PIPELINE)
-def train(key: Key, params: Params = PARAMS, threads: int | None = None) -> None:
+def train(key: Key, params: Params = PARAMS, threads: Threads = None) -> None:
     """Train one GAN: divergan train kl.stabilised-s0 --params params/demo.yaml"""
     make("train", key, params, threads)
 
 
 @app.command(rich_help_panel=PIPELINE)
-def reweight(key: Key, params: Params = PARAMS, threads: int | None = None) -> None:
+def reweight(key: Key, params: Params = PARAMS, threads: Threads = None) -> None:
     """Learn importance weights on the latent space: divergan reweight bce.stabilised-s0.learned"""
     make("reweight", key, params, threads)
 
 
 @app.command(rich_help_panel=PIPELINE)
-def oracle(key: Key, params: Params = PARAMS, threads: int | None = None) -> None:
+def oracle(key: Key, params: Params = PARAMS, threads: Threads = None) -> None:
     """Re-weight a target of the plane, where the right weights are known: divergan oracle grid"""
     make("oracle", key, params, threads)
 
@@ -86,8 +87,10 @@ def oracle(key: Key, params: Params = PARAMS, threads: int | None = None) -> Non
 def sample(
     key: Annotated[str, typer.Argument(help="A sample step of the plan, or with --n a training run.")],
     params: Params = PARAMS,
-    threads: int | None = None,
-    n: Annotated[int | None, typer.Option(min=1, help="Draw so many images from a trained run into --out.")] = None,
+    threads: Threads = None,
+    n: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="Draw so many images from a trained run into --out.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help=".png (a grid) or .npz; default <run>.png.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the latents, with --n.")] = 0,
     sampler: Annotated[str, typer.Option(help="With --n: prior, or one of the run's `sampling`.")] = "prior",
@@ -103,13 +106,13 @@ def sample(
 
 
 @app.command(rich_help_panel=PIPELINE)
-def evaluate(key: Key, params: Params = PARAMS, threads: int | None = None) -> None:
+def evaluate(key: Key, params: Params = PARAMS, threads: Threads = None) -> None:
     """Compute every metric of one sample set, and FID over its training."""
     make("evaluate", key, params, threads)
 
 
 @app.command(rich_help_panel=PIPELINE)
-def chapter(key: Key, params: Params = PARAMS, threads: int | None = None) -> None:
+def chapter(key: Key, params: Params = PARAMS, threads: Threads = None) -> None:
     """Make a part of a chapter on known densities: divergan chapter gaussian.kl.bound --params params/theory.yaml"""
     make("chapter", key, params, threads)
 
@@ -274,7 +277,8 @@ def ui(port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
 
     from divergan import tracking
 
-    raise typer.Exit(subprocess.call(tracking.ui_command(ROOT, port)))
+    command, environment = tracking.ui_command(ROOT, port)
+    raise typer.Exit(subprocess.call(command, env={**os.environ, **environment}))
 
 
 def main() -> None:

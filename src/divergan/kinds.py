@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, create_model, model_serializer
 
+from divergan.names import RESERVED
 from divergan.objectives import FAMILIES, OBJECTIVES, Objective, objective
 from divergan.strict import Strict, known
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]  # safe in a path, a URL and a shell
-Positive = Annotated[int, Field(ge=1)]
+
+def not_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError("Windows opens a device by this name, whatever follows the first dot: choose another")
+    return name
+
+
+# Safe in a path, a URL and a shell.
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$"), AfterValidator(not_reserved)]
+Positive = Annotated[int, Field(ge=1, lt=2**31)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def inside(path: str) -> str:
+    """`path` if it is below the project's folder, in which commands run, links followed; a ValueError if not."""
+    if not path or "\\" in path or not Path(path).resolve().is_relative_to(Path.cwd()):
+        raise ValueError("expected a path inside the project's folder, like data/features/mine.safetensors")
+    return path
 
 
 def distinct(seeds: list[int]) -> list[int]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from divergan import store
+from divergan import damage, store
 from divergan.errors import DivergaNError
 from divergan.estimates import START_SECONDS, core_seconds
 from divergan.params import leaves
@@ -93,7 +93,7 @@ def why(root: Path, step: Step) -> str:
     recipe = max(earlier, key=lambda path: path.stat().st_mtime, default=None)
     if recipe is None:
         return "new"
-    found = list(differences(store.read_json(recipe), json.loads(json.dumps(step.recipe))))
+    found = list(differences(whole_json(recipe), json.loads(json.dumps(step.recipe))))
     own = [text for text in found if not text.startswith("input ")]  # a change above is told where it happened
     return "; ".join(own[:2]) + ("; ..." if len(own) > 2 else "") or ("follows an input" if found else "was removed")
 
@@ -130,13 +130,38 @@ def explain(folder: Path) -> None:
         raise DivergaNError(
             f"{folder} is no result: it has no {store.RECIPE} and {store.RUN}; `divergan where KEY` finds one"
         )
-    recipe, run = store.read_json(folder / store.RECIPE), store.read_json(folder / store.RUN)
-    console = Console(highlight=False)
+    recipe, run = whole_json(folder / store.RECIPE), whole_json(folder / store.RUN)
+    try:
+        heading, rows = explained(recipe, run)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise DivergaNError(
+            f"{folder}: its {store.RECIPE} or {store.RUN} is not what divergan writes ({error!r:.80}): make it again"
+        ) from None
+    damaged = store.damage(folder)
+    rows["files intact"] = f"NO: {', '.join(damaged)} does not match its checksum" if damaged else "yes"
+    console, table = Console(highlight=False), Table(show_header=False, box=None)
+    console.print(heading)
+    for name, value in rows.items():
+        table.add_row(name, escape(str(value)))
+    console.print(table)
+
+
+def whole_json(path: Path) -> dict[str, Any]:
+    """What a recipe.json or run.json holds; DivergaNError where it is damaged."""
+    try:
+        return dict(store.read_json(path))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DivergaNError(f"{path} is damaged ({error!s:.80}): remove {path.parent} and make it again") from None
+
+
+def explained(recipe: dict[str, Any], run: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A heading, and what a recipe and a run.json tell, by name."""
     outcome = f"{run.get('outcome', 'finished')}" + (
         f" at step {run['at_step']}" if run.get("at_step") is not None else ""
     )
-    console.print(f"[bold]{recipe['verb']} {recipe['key']}[/]  recipe {run['recipe']}  {outcome}")
-    environment, damaged = run["environment"], store.damage(folder)
+    subject = escape(f"{recipe['verb']} {recipe['key']}")
+    heading = f"[bold]{subject}[/]  recipe {escape(str(run['recipe']))}  {escape(outcome)}"
+    environment = run["environment"]
     rows = {
         **{f"settings.{name}": value for name, value in leaves(recipe["settings"])},
         **{f"input {name}": value for name, value in recipe["inputs"].items()},
@@ -144,12 +169,8 @@ def explain(folder: Path) -> None:
         "commit": run["commit"],
         "device": f"{environment['device']}, {environment['threads']} threads, {environment['processor']}",
         "versions": ", ".join(f"{name} {value}" for name, value in environment["packages"].items() if value),
-        "files intact": f"NO: {', '.join(damaged)} does not match its checksum" if damaged else "yes",
     }
-    table = Table(show_header=False, box=None)
-    for name, value in rows.items():
-        table.add_row(name, escape(str(value)))
-    console.print(table)
+    return heading, rows
 
 
 def prune(root: Path, agreed: Callable[[str], bool]) -> None:
@@ -163,7 +184,8 @@ def prune(root: Path, agreed: Callable[[str], bool]) -> None:
         return
     for folder, size in unused.items():
         recipe = folder / store.RECIPE
-        name = " ".join(store.read_json(recipe)[part] for part in ("verb", "key")) if recipe.is_file() else "half-made"
+        told = whole_json(recipe) if recipe.is_file() else {}
+        name = f"{told.get('verb')} {told.get('key')}" if told else "half-made"
         print(f"{folder}  {size / 1e6:8.1f} MB  {name}")
     if agreed(f"Remove these {len(unused)}, {sum(unused.values()) / 1e6:.1f} MB?"):
         for folder in unused:
@@ -186,12 +208,15 @@ def draw_to_file(
     out = out or Path(f"{run.key}.png" if sampler == PRIOR else f"{run.key}.{sampler}.png")
     if out.suffix not in (".png", ".npz"):
         raise DivergaNError(f"--out {out}: expected a name that ends in .png (a grid) or .npz (an array)")
+    if out.is_dir():
+        raise DivergaNError(f"--out {out} is a folder: expected the name of a file")
     step = drawing_step(plan, run, sampler)
     if missing := [needed for needed in step.inputs if not store.intact(root, needed)]:
         verb, path = missing[0].verb, store.place(root, missing[0])
         raise DivergaNError(f"{missing[0].key} is not made yet: {path} is missing; make it with `snakemake {verb}`")
     labels = labels_by_hand(run, count, label)
-    model = pipeline.model_of(root, step, sampler, "cpu")
+    with damage.named(store.place(root, needed) for needed in step.inputs):
+        model = pipeline.model_of(root, step, sampler, "cpu")
     images = pipeline.draw(model, step, sampler, count, seed, "drawn by hand", labels).images
     if out.suffix == ".png":
         save_grid(out, images, columns=8 if labels is None or label is not None else int(labels.max()) + 1)

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -84,7 +85,7 @@ def damage(folder: Path) -> list[str]:
     try:
         run = read_json(folder / RUN)
         own, listed = run.pop(OWN), run["files"] | run["timings"]
-    except (FileNotFoundError, ValueError, LookupError, AttributeError, TypeError):
+    except (FileNotFoundError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
         return [RUN]
     if own != digest(run):
         return [RUN]
@@ -208,12 +209,22 @@ def tidy(root: Path, plan: Plan) -> list[Path]:
     strangers = [p for p in sorted(study.glob("*/*")) if p not in wanted]
     for folder in strangers:
         run = folder / RUN
-        shelved = root / "results" / ".store" / read_json(run)["recipe"] if run.is_file() else None
+        recipe = recipe_in(run)
+        shelved = root / "results" / ".store" / recipe if recipe else None
         if shelved and not (shelved / RUN).is_file():
             put(folder, shelved)
         else:
             shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
     return strangers
+
+
+def recipe_in(run: Path) -> str | None:
+    """The hash in a run.json; None where there is none, for what else stands there must not become a path."""
+    try:
+        recipe = str(read_json(run)["recipe"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return recipe if re.fullmatch("[0-9a-f]{32}", recipe) else None
 
 
 def unreferenced(root: Path, plans: Iterable[Plan]) -> dict[Path, int]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from divergan.errors import DivergaNError
 
+MOST_BYTES = 100_000  # of a file, ten times the longest there is; reading them takes seconds
 MOST_LEVELS = 20  # of nesting; a study needs six
 MOST_VALUES = 100_000  # with every alias written out: a few lines of aliases can stand for more than memory holds
+
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # what a terminal obeys, or no file can hold
+
+RUAMELS_FOLD = "\a"  # where it has joined two lines of a folded (>) text
 
 
 class ParameterError(DivergaNError):
@@ -18,7 +25,7 @@ class ParameterError(DivergaNError):
 def load(path: Path) -> Any:
     """ruamel's document, which knows the lines; ParameterError for what is no plain YAML 1.2 mapping."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.error import MarkedYAMLError
 
     text = text_of(path)
     try:
@@ -30,40 +37,67 @@ def load(path: Path) -> Any:
         raise ParameterError(f"{path}{told(error)}") from None
     except RecursionError:
         raise ParameterError(f"{path}: its aliases (*name) nest too deeply: write them out") from None
-    except (YAMLError, ValueError) as error:  # ruamel lets a date in month 13 or an endless number out as ValueError
-        raise ParameterError(f"{path} is no YAML 1.2: {str(error).splitlines()[0]}") from None
+    except ParameterError:
+        raise
+    except Exception as error:  # ruamel lets a date in month 13 or a merge with itself out as whatever it ran into
+        raise ParameterError(f"{path} is no YAML 1.2: {first_line(error)}") from None
     if not isinstance(document, dict):
         found = {"NoneType": "nothing", "CommentedSeq": "a list"}.get(type(document).__name__, f"just {document!r:.40}")
         raise ParameterError(f"{path} holds {found}, expected a mapping of parameters (`study: ...`), see params.yaml")
     if values > MOST_VALUES:
         raise ParameterError(f"{path}: its aliases (*name) stand for more than {MOST_VALUES} values: write them out")
+    for mapping in mappings(document, set()):
+        for key in mapping:
+            if not isinstance(key, str):
+                line = (mapping.lc.data or {}).get(key, mapping.lc.line_col)[0] + 1
+                raise ParameterError(f"{path}, line {line}: the key {key!r:.40} is no text: write it in quotes")
     return document
 
 
 def text_of(path: Path) -> str:
     try:
+        if path.exists() and not path.is_dir():
+            check_size(path)
         return path.read_text("utf-8")
     except FileNotFoundError:
         raise ParameterError(
             f"there is no parameter file {path}; `ls params.yaml params/` shows those there are"
         ) from None
-    except OSError as error:
-        raise ParameterError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ParameterError(f"{path} is no UTF-8 text (byte {error.start}): save it as UTF-8") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise ParameterError(f"{path} is no UTF-8 text (byte {error.start}): save it as UTF-8") from None
+        raise ParameterError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def check_size(path: Path) -> None:
+    """Raise for what would be read for ever, or for minutes."""
+    if not path.is_file():
+        raise ParameterError(f"{path} is no regular file: expected a text file of parameters")
+    if (found := path.stat().st_size) > MOST_BYTES:
+        raise ParameterError(
+            f"{path} has {found} bytes, and a parameter file at most {MOST_BYTES}: is it another file?"
+        )
 
 
 def refused(events: Any) -> Any:
     """Line and reason, for every event that a parameter file has no use for: a tag, endless nesting."""
-    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, DocumentStartEvent, ScalarEvent
 
     depth = 0
     for event in events:
+        if isinstance(event, DocumentStartEvent) and event.version:
+            yield f"{event.start_mark.line + 1}: a %YAML line is not accepted: leave it out, this file is YAML 1.2"
+        if isinstance(event, ScalarEvent) and (found := UNPRINTABLE.search(text_in(event))):
+            yield f"{event.start_mark.line + 1}: the character {found[0]!r} is not accepted, expected text to print"
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if getattr(event, "tag", None):
             yield f"{event.start_mark.line + 1}: the tag {event.tag} is not accepted, expected a plain value"
         if depth > MOST_LEVELS:
             yield f"{event.start_mark.line + 1}: more than {MOST_LEVELS} levels of nesting"
+
+
+def text_in(scalar: Any) -> str:
+    return scalar.value.replace(RUAMELS_FOLD, "") if scalar.style == ">" else scalar.value
 
 
 def told(error: Any) -> str:
@@ -84,6 +118,21 @@ def size(value: Any, known: dict[int, int]) -> int:
         known[id(value)] = MOST_VALUES + 1  # while it is open: what contains itself is endless
         known[id(value)] = 1 + sum(size(item, known) for item in items)
     return known[id(value)]
+
+
+def mappings(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Every mapping in a document, once."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, dict):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from mappings(item, seen)
+
+
+def first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def plain(value: Any) -> Any:

@@ -177,25 +177,32 @@ def record(
         live.finish(outcome)
     except Exception as error:
         raise DivergaNError(
-            f"the run {name} cannot be tracked in {_uri(root)} ({_brief(error)}): expected a usable MLflow database; "
-            "move a broken file away, or set MLFLOW_TRACKING_URI, and run `divergan track` again"
+            f"the run {name} cannot be tracked in {without_secrets(_uri(root))} ({_brief(error)}): "
+            "expected a usable MLflow database; move a broken file away, or set MLFLOW_TRACKING_URI, and run "
+            "`divergan track` again"
         ) from error
     return True
 
 
-def ui_command(root: Path, port: int) -> list[str]:
-    """The command that shows the runs of `root` at http://127.0.0.1:<port>, to this machine only.
+def ui_command(root: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    """The command that shows the runs of `root` at http://127.0.0.1:<port>, to this machine only; its environment.
+
+    The database's address is in the environment, for it may hold a password, and everybody can list commands.
 
     Raises:
         DivergaNError: MLFLOW_TRACKING_URI names a server, which has a UI of its own.
     """
     uri = _uri(root)
     if _remote(uri):
-        raise DivergaNError(f"MLFLOW_TRACKING_URI is the server {uri}, expected a database: open that address instead")
+        text = f"MLFLOW_TRACKING_URI is the server {without_secrets(uri)}, expected a database"
+        raise DivergaNError(f"{text}: open that address instead")
     # One worker is enough for one person. The server reads the switches of its telemetry from the environment.
     server = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = ["--backend-store-uri", uri, "--artifacts-destination", _artifacts(root)]
-    return ["env", "MLFLOW_DISABLE_TELEMETRY=true", "DO_NOT_TRACK=true", *server, *stores]
+    return [*server, "--artifacts-destination", _artifacts(root)], {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_BACKEND_STORE_URI": uri,
+    }
 
 
 def _open(
@@ -302,7 +309,13 @@ def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    return without_secrets(f"{type(error).__name__}: {error}".splitlines()[0])[:200]
+
+
+def without_secrets(text: str) -> str:
+    """`text` without the user and password of the addresses in it."""
+    text = re.sub(r"://[^/\s]*@", "://***@", text)
+    return re.sub(r"(?i)([?&][^=&\s]*(?:password|passwd|pwd|token|secret|key)=)[^&\s'\"]*", r"\1***", text)
 
 
 def warn(error: Exception) -> None:

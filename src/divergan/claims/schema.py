@@ -179,5 +179,5 @@ def published_ids(path: Path) -> list[str]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [row["id"] for row in csv.DictReader(file)]
-    except OSError as error:
-        raise ParameterError(f"{path} cannot be read ({error.strerror}): claims name published numbers by id") from None
+    except (OSError, ValueError, LookupError, csv.Error) as error:
+        raise ParameterError(f"{path} cannot be read ({error!r:.120}): claims name published numbers by id") from None

@@ -40,6 +40,7 @@ def fetch(name: str, raw: Path, report: Callable[[str], None]) -> None:
         return fetch(declared.stacks, raw, report)
     folder = raw / name
     if declared.own_sha256:
+        check_own(raw.parent / "own" / f"{name}.safetensors", declared)
         report(f"{name}: your own images, nothing to fetch")
         return
     if not missing_files(declared, folder):
@@ -56,6 +57,25 @@ def fetch(name: str, raw: Path, report: Callable[[str], None]) -> None:
             failures.append(f"  {label}: {error}")
             report(f"{name}: {label} failed: {error}")
     raise DataError(_nothing_worked(declared, folder, failures))
+
+
+def check_own(path: Path, declared: DataSet) -> None:
+    """DataError for a file that claims other arrays than its description tells, before anything of it is read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+            found = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path} cannot be read ({error}): restore it, or import the folder again") from None
+    images, labels = (declared.training_images, *declared.shape), (declared.training_images,)
+    if found not in ({"images": ("U8", images), "labels": (kind, labels)} for kind in ("U8", "I32")):
+        told = ", ".join(f"{name:.40} {kind} {shape}" for name, (kind, shape) in list(found.items())[:4]) or "nothing"
+        raise DataError(
+            f"{path} holds {told}, and {path.stem}.json tells of images U8 {images} with their labels: restore both "
+            "files, or import the folder again"
+        )
 
 
 def missing_files(declared: DataSet, folder: Path) -> list[IdxFile]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections import Counter
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from divergan.data.reading import tensors_sha256
 from divergan.data.sets import DATASETS, DataError
 from divergan.lazy import lazy
+from divergan.names import RESERVED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +25,7 @@ else:
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")  # as params.Name
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
-LEAST_SIDE = 8  # pixels
+LEAST_SIDE, MOST_SIDE = 8, 1024  # pixels; no network here makes more
 NAMED = 10  # so many files or classes are named, and the others counted
 
 
@@ -87,12 +89,16 @@ def import_folder(
 def _check(folder: Path, name: str, size: int, described: Path, force: bool) -> None:
     if not NAME.fullmatch(name):
         raise DataError(f"the name {name!r} should be up to 64 small letters, digits and underscores: choose another")
+    if name in RESERVED:
+        raise DataError(f"the name {name!r} is that of a device on Windows: choose another")
     if name in DATASETS:
         raise DataError(f"the name {name!r} is that of a data set of divergan's: choose another")
     if described.exists() and not force:
         raise DataError(f"{described} exists: choose another name, or replace that data set with --force")
     if size < LEAST_SIDE:
         raise DataError(f"images of {size}x{size} pixels are too small: give a --size of {LEAST_SIDE} or more")
+    if size > MOST_SIDE:
+        raise DataError(f"images of {size}x{size} pixels are too large: give a --size of {MOST_SIDE} or less")
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: give the folder that holds the images")
 
@@ -135,7 +141,12 @@ def pack(folder: Path, files: Sequence[Path], labels: Sequence[int], size: int, 
     from divergan.data.decoding import opened, square
     from divergan.progress import shown
 
-    images = np.empty((len(files), 1 if grey else 3, size, size), np.uint8)
+    shape = (len(files), 1 if grey else 3, size, size)
+    try:
+        images = np.empty(shape, np.uint8)
+    except MemoryError:
+        gigabytes = math.prod(shape) / 1e9
+        raise DataError(f"{len(files)} images take {gigabytes:.0f} GB, more than there is: lower --size") from None
     kept: list[int] = []
     sizes: list[tuple[int, int]] = []
     unreadable: list[str] = []

@@ -65,7 +65,7 @@ def declared_in(path: Path) -> list[Objective]:
     sys.modules[spec.name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DivergaNError(f"{path} does not run ({type(error).__name__}: {error})") from error
     imported = {id(o) for o in (*OBJECTIVES.values(), *FAMILIES.values())}
     own = [value for value in vars(module).values() if id(value) not in imported]

@@ -11,6 +11,7 @@ from divergan.planar import TARGETS
 from divergan.samplers import CALIBRATIONS, DIFFERENTIABLE, SAMPLERS, Sampler
 from divergan.strict import Strict, known, misfit
 
+PRIOR = "prior"  # as divergan.plan, which rests on this module, calls every run's first sample set
 NotNegative = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
 
@@ -75,6 +76,13 @@ class Reweighting(Strict):
     @classmethod
     def _exists(cls, name: str) -> str:
         return known(name, CALIBRATIONS)
+
+    @field_validator("samplers")
+    @classmethod
+    def _leave_the_prior_alone(cls, samplers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if PRIOR in samplers:
+            raise ValueError(f"every run is sampled by the {PRIOR} as it is: choose another name for that entry")
+        return samplers
 
     @model_validator(mode="after")
     def _oracle_weighs(self) -> Reweighting:

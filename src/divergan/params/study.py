@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from divergan.data import DATASETS, TRAINING_ARMS, data_set
-from divergan.data.sets import own_names
+from divergan.data.sets import OWN, own_names
 from divergan.features import FEATURE_SETS
-from divergan.kinds import Name, Positive, Seed, Seeds, merged
+from divergan.kinds import Name, Positive, Seed, Seeds, Threads, inside, merged
 from divergan.networks import CRITICS, GENERATORS
 from divergan.objectives import objective
 from divergan.params.sampling import Entry, Reweighting, Weights
@@ -63,7 +63,12 @@ class Data(Strict):
     @field_validator("name")
     @classmethod
     def _exists(cls, name: str) -> str:
-        return known(name, [*DATASETS, *own_names()])
+        known(name, [*DATASETS, *own_names()])
+        try:
+            data_set(name)
+        except (RecursionError, OverflowError) as error:
+            raise ValueError(f"{OWN / name}.json is not what `divergan import` writes ({error})") from None
+        return name
 
     @model_validator(mode="after")
     def _enough_images(self) -> Data:
@@ -103,6 +108,25 @@ class Features(Strict):
     def _exists(cls, name: str) -> str:
         return known(name, FEATURE_SETS)
 
+    @model_validator(mode="after")
+    def _kept_here(self) -> Features:
+        """Inception's weights are a person's own copy, wherever it lies; the classifier's can be written too."""
+        if self.weights is not None and self.name != "inception":
+            try:
+                inside(self.weights)
+            except ValueError as error:
+                raise misfit(f"{self.weights}: {error}", "weights") from None
+            if not self.weights.endswith(".safetensors"):
+                raise misfit(f"{self.weights}: expected a file's name that ends in .safetensors", "weights")
+        return self
+
+    @field_validator("others")
+    @classmethod
+    def _differ(cls, others: list[OtherFeatures]) -> list[OtherFeatures]:
+        if twice := [own for number, own in enumerate(others) if own in others[:number]]:
+            raise ValueError(f"{twice[0].name} with the seed {twice[0].seed} stands there twice")
+        return others
+
 
 class Arm(Strict):
     label: str
@@ -128,7 +152,7 @@ class Study(Strict):
     question: str
     seeds: Seeds
     device: Literal["auto", "cpu", "cuda"]
-    threads: Positive
+    threads: Threads
     data: Data
     features: Features
     training: dict[str, Any]
@@ -257,7 +281,7 @@ def read(path: Path) -> Study | Theory:
 class Like(Strict):
     """Another parameter file, whose data, features and training of one arm are taken over."""
 
-    study: str
+    study: Annotated[str, AfterValidator(inside)]
     arm: str
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import field_validator
 
 from divergan.chapters import CHAPTERS
-from divergan.kinds import Name, Positive, named_settings
+from divergan.kinds import Name, Threads, named_settings
 from divergan.strict import Strict
 
 Chapters: Any = named_settings("Chapters", CHAPTERS)
@@ -20,7 +20,7 @@ class Theory(Strict):
     title: str
     question: str
     device: Literal["cpu"] = "cpu"  # the networks are too small for anything else to be faster
-    threads: Positive
+    threads: Threads
     chapters: Chapters
 
     @field_validator("chapters")
