@@ -15,8 +15,6 @@ def named(folders: Iterable[Path]) -> Iterator[None]:
     """Where the block fails and a file in the folders that it reads is damaged, one error that names the file."""
     try:
         yield
-    except DivergaNError:
-        raise
     except Exception as error:
         read = list(folders)
         if fault := next((fault for folder in read for fault in faults(folder)), fit(error, read)):

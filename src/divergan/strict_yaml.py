@@ -25,7 +25,7 @@ class ParameterError(DivergaNError):
 def load(path: Path) -> Any:
     """ruamel's document, which knows the lines; ParameterError for what is no plain YAML 1.2 mapping."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     text = text_of(path)
     try:
@@ -39,8 +39,10 @@ def load(path: Path) -> Any:
         raise ParameterError(f"{path}: its aliases (*name) nest too deeply: write them out") from None
     except ParameterError:
         raise
-    except Exception as error:  # ruamel lets a date in month 13 or a merge with itself out as whatever it ran into
+    except (YAMLError, ValueError) as error:  # ruamel lets a date in month 13 or an endless number out as ValueError
         raise ParameterError(f"{path} is no YAML 1.2: {first_line(error)}") from None
+    except Exception:  # and a merge of a mapping with itself as whatever it ran into
+        raise ParameterError(f"{path} is no YAML 1.2: check its anchors (&), aliases (*) and merges (<<)") from None
     if not isinstance(document, dict):
         found = {"NoneType": "nothing", "CommentedSeq": "a list"}.get(type(document).__name__, f"just {document!r:.40}")
         raise ParameterError(f"{path} holds {found}, expected a mapping of parameters (`study: ...`), see params.yaml")
@@ -49,7 +51,7 @@ def load(path: Path) -> Any:
     for mapping in mappings(document, set()):
         for key in mapping:
             if not isinstance(key, str):
-                line = (mapping.lc.data or {}).get(key, mapping.lc.line_col)[0] + 1
+                line = (mapping.lc.data or {}).get(key, (mapping.lc.line,))[0] + 1
                 raise ParameterError(f"{path}, line {line}: the key {key!r:.40} is no text: write it in quotes")
     return document
 
