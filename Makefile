@@ -9,7 +9,7 @@ SETUP := .venv/.set-up
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo theory test reproduce report ui bench drill check format readme lock
+.PHONY: help setup demo theory test fuzz reproduce report ui bench drill check audit format readme lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,12 +45,18 @@ ui: $(SETUP)  ## the MLflow UI at http://127.0.0.1:5000, this machine only
 test: $(SETUP)  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup
 
+fuzz: $(SETUP)  ## the property tests with 1000 made-up files each: a quarter of an hour
+	OMP_NUM_THREADS=1 FUZZ=thorough $(BIN)/python -m pytest tests/test_fuzz.py
+
 check: $(SETUP)  ## formatter, linters, type checker
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+audit: $(SETUP)  ## known vulnerabilities in requirements.lock (needs the network)
+	$(BIN)/python .ci/audit.py
 
 format: $(SETUP)  ## put code into the form that check wants
 	$(BIN)/ruff check --fix src tests benchmarks

@@ -32,7 +32,8 @@ def theory_steps(study: params.Theory) -> list[Step]:
     def last(verb: str, key: str, settings: dict, *inputs: Step) -> Step:
         return Step(study=study.study, verb=verb, key=key, settings=settings, inputs=inputs, declarations=used)
 
-    tables = last("compare", "tables", {"chapters": list(chapters)}, *made)
+    order = [step.key for step in made]  # that of the tables' rows
+    tables = last("compare", "tables", {"chapters": list(chapters), "order": order}, *made)
     figures = last("figures", "figures", {"chapters": list(chapters)}, tables)
     report = last("report", "report", printed(study) | {"chapters": list(chapters)}, tables, figures, *made)
     return [*made, tables, figures, report]

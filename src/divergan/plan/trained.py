@@ -147,6 +147,7 @@ class TrainedPlan:
             "samples": study.samples,
             "reference": study.evaluation.reference,
             "samplers": sampler_facts(study),
+            "order": [*(needed.key for needed in inputs), *sampler_facts(study)],  # that of the tables' rows
             "weights": weights_labels(study),
             "published": file_sha256(PUBLISHED),
             "claims": file_sha256(CLAIMS),
