@@ -117,7 +117,7 @@ class Entry(Strict):
     @model_validator(mode="before")
     @classmethod
     def _declared(cls, given: Any, info: ValidationInfo) -> Any:
-        if not isinstance(given, dict) or given.get("sampler") not in SAMPLERS:
+        if not isinstance(given, dict) or str(given.get("sampler")) not in SAMPLERS:
             return given if not isinstance(given, dict) else {"settings": None, **given}
         sampler, own = SAMPLERS[given["sampler"]], {k: v for k, v in given.items() if k != "sampler"}
         return {"sampler": sampler.name, "settings": sampler.settings.model_validate(own)}
