@@ -49,7 +49,7 @@ YAML = [
     Hostile("no file", lambda: Path("params.yaml").unlink(), "there is no parameter file params.yaml"),
     Hostile("a folder for a file", NEVER, "Is a directory", "divergan plan --params data"),
     Hostile("a FIFO for a file", lambda: os.mkfifo("pipe"), "no regular file", "divergan plan --params pipe"),
-    Hostile("/dev/zero for a file", NEVER, "no regular file", "divergan plan --params /dev/zero"),
+    Hostile("/dev/null for a file", NEVER, "no regular file", "divergan plan --params /dev/null"),
     Hostile("a name with NUL", NEVER, "embedded null byte", "divergan plan --params a\0b"),
     Hostile("an empty file", whole(""), "holds nothing"),
     Hostile("a list", whole("- 1\n"), "holds a list"),

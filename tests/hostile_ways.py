@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 from divergan import cli
 from tiny_study import ROOT, SAMPLERS, edited, environment
 
+SECONDS = 20  # until something is said, on a busy machine; here each takes less than one
 RUN = "kl.stabilised-s0"
 DRAW = f"sample {RUN} --n 4 --out drawn.npz"
 
@@ -153,6 +155,10 @@ def project(root: Path) -> Path:
     return root
 
 
+def too_long(*_: object) -> None:
+    raise TimeoutError(f"not told in {SECONDS} s")
+
+
 def met(hostile: Hostile) -> tuple[int, str]:
     """Exit code and messages of its command in the folder that this process is in; 1 and a traceback as a shell has."""
     program, *arguments = (a for word in hostile.command.split(" ") for a in (glob.glob(word) or [word]))
@@ -160,6 +166,8 @@ def met(hostile: Hostile) -> tuple[int, str]:
         command = [str(Path(sys.executable).with_name(program)), *arguments]
         done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
         return done.returncode, done.stdout + done.stderr
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(SECONDS)
     told, argv, sys.argv = io.StringIO(), sys.argv, [program, *arguments]
     try:
         with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
@@ -170,6 +178,7 @@ def met(hostile: Hostile) -> tuple[int, str]:
         return 1, told.getvalue() + traceback.format_exc()
     finally:
         sys.argv = argv
+        signal.alarm(0)
     return 0, told.getvalue()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,6 @@ import pytest
 from hostile_table import ALL, IN_PROCESS, NEVER, SNAKEMAKE
 from hostile_ways import DRAW, Hostile, files, message, met, project
 from tiny_study import divergan
-
-SECONDS = 20  # on a busy machine; here each takes less than one
 
 pytestmark = pytest.mark.xdist_group("hostile")  # they share the project
 
@@ -40,13 +37,12 @@ def test_there_are_enough_and_no_two_are_one():
 @pytest.mark.parametrize("hostile", ALL, ids=lambda hostile: hostile.what)
 def test_it_is_told_in_a_message_and_leaves_nothing_behind(around, hostile):
     hostile.spoil()
-    before, started = files(around), time.monotonic()
+    before = files(around)
     code, told = met(hostile)
     assert hostile.told in message(told)
     assert "Traceback" not in told
     assert code == 1 if hostile in SNAKEMAKE else code in (2, 3)
     assert files(around) == before
-    assert time.monotonic() - started < SECONDS
 
 
 SPOKEN = ("a FIFO for a file", "billion laughs", "variant a/b", "own file: claims 4 TB", "a PNG of 4 GB in 100 bytes")
