@@ -97,6 +97,7 @@ NAMES = [
     Hostile("arm ..", params(("  stabilised:", "  ..:")), PLAIN),
     Hostile("sampler ../x", sampled(("    sir: {", "    ../x: {")), PLAIN),
     Hostile("sampler prior", sampled(("    sir: {", "    prior: {")), "choose another name for that entry"),
+    Hostile("sampler is a list", sampled(("{sampler: mh, chain: 3}", "{sampler: [mh], chain: 3}")), "expected text"),
     Hostile("weights nul", sampled(("    learned: {", "    nul: {")), "Windows opens a device"),
     Hostile("data set ../../x", params(("name: embedded", "name: ../../x")), "there is no '../../x'"),
     Hostile("kept weights outside", params(("weights: null", "weights: ../kept.safetensors")), ROOTED),
@@ -110,7 +111,7 @@ FILES = [
     Hostile(
         "splits cut short",
         spoiled("data", "splits.safetensors", lambda b: b[:-9]),
-        "splits.safetensors has the SHA-256",
+        "splits.safetensors does not match its checksum",
         "divergan train bce.stabilised-s0",
     ),
     Hostile(
@@ -122,7 +123,7 @@ FILES = [
     Hostile(
         "weights with a header of 2^63 bytes",
         spoiled("runs", "generator.safetensors", lambda b: struct.pack("<Q", 2**63) + b[8:]),
-        "generator.safetensors has the SHA-256",
+        "generator.safetensors does not match its checksum",
         f"divergan {DRAW}",
     ),
     Hostile(
@@ -140,7 +141,7 @@ FILES = [
     Hostile(
         "weights gone",
         lambda: result("runs", "generator.safetensors").unlink(),
-        "generator.safetensors is missing",
+        "generator.safetensors does not match its checksum",
         f"divergan {DRAW}",
     ),
     Hostile(
@@ -259,7 +260,7 @@ COMMANDS = [
             ("  critic: {name: mlp, hidden: [8]}", "  critic: {name: mlp, hidden: [8]} "),
             ("hidden: [8]}\n  critic", "hidden: [2000000]}\n  critic"),
         ),
-        "not enough memory",
+        "out of memory",
         "divergan train bce.stabilised-s0",
     ),
 ]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from divergan import damage, provenance, store, tracking
+from divergan import forged, provenance, store, tracking
 from divergan.errors import DivergaNError
 from divergan.plan import PRIOR, REAL, Plan, Step
 from divergan.processes import ON_A_GPU, is_short
@@ -51,7 +51,7 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
         gc.enable()
         started, cpu_started = time.monotonic(), time.process_time()
         job = pipeline.Job(step=step, root=root, out=out, device=device, live=live)
-        with damage.named(store.place(root, needed) for needed in step.inputs):
+        with forged.named(store.place(root, needed) for needed in step.inputs):
             facts = getattr(pipeline, step.verb)(job)
         seconds = {"wall_seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu_started}
         store.write_json(out / "timing.json", seconds)

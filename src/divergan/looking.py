@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from divergan import damage, store
+from divergan import forged, store
 from divergan.errors import DivergaNError
 from divergan.estimates import START_SECONDS, core_seconds
 from divergan.params import leaves
@@ -215,7 +215,7 @@ def draw_to_file(
         verb, path = missing[0].verb, store.place(root, missing[0])
         raise DivergaNError(f"{missing[0].key} is not made yet: {path} is missing; make it with `snakemake {verb}`")
     labels = labels_by_hand(run, count, label)
-    with damage.named(store.place(root, needed) for needed in step.inputs):
+    with forged.named(store.place(root, needed) for needed in step.inputs):
         model = pipeline.model_of(root, step, sampler, "cpu")
     images = pipeline.draw(model, step, sampler, count, seed, "drawn by hand", labels).images
     if out.suffix == ".png":
