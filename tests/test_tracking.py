@@ -238,10 +238,10 @@ def test_the_environment_names_another_database(root, tmp_path, monkeypatch):
 
 
 def test_the_ui_binds_to_this_machine_only(tmp_path, monkeypatch):
-    command = tracking.ui_command(tmp_path, 5001)
+    command, variables = tracking.ui_command(tmp_path, 5001)
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert command[command.index("--port") + 1] == "5001"
-    assert command[command.index("--backend-store-uri") + 1] == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
+    assert variables["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking.example:5000")
     with pytest.raises(DivergaNError, match=r"tracking\.example"):
         tracking.ui_command(tmp_path, 5001)
