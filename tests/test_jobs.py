@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from divergan import jobs, processes, store, tracking
+from divergan import jobs, processes, provenance, store, tracking
 from divergan.errors import DivergaNError
 from divergan.plan import Plan
 from tiny_study import SMALL, environment, project
@@ -72,6 +72,18 @@ def test_what_is_taken_from_the_store_brings_what_was_made_by_the_way(plan):
     shutil.rmtree("results/smoke/evaluations")
     assert made(evaluation).endswith("taken from the store")
     assert store.exists(Path(), evaluation.input("sample"))
+
+
+@pytest.mark.skipif(bool(provenance.cuda_devices()), reason="the classifier would find a device")
+def test_a_step_that_uses_no_gpu_needs_none_where_the_others_have_one(plan):
+    """As on a cluster, which shows a GPU to those jobs alone that ask for one."""
+    for verb in ("data", "features"):
+        shutil.rmtree(store.shelf(Path(), plan.of(verb)[0]))
+        shutil.rmtree(store.place(Path(), plan.of(verb)[0]))
+    assert jobs.make(Path(), plan.of("data")[0], "cuda", 1).endswith("made")
+    assert jobs.facts(Path(), plan.of("data")[0])["environment"]["device"] == "cpu"
+    with pytest.raises(DivergaNError, match="torch sees no CUDA device"):
+        jobs.make(Path(), plan.of("features")[0], "cuda", 1)
 
 
 def test_what_is_there_makes_nothing(plan):

@@ -37,8 +37,9 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
         make(root, needed, device, threads)
     if store.adopt(root, step):
         return f"{folder} taken from the store"
-    device, commit = provenance.chosen_device(device), provenance.commit(root)
-    if device == "cuda" and step.verb in ON_A_GPU and (devices := provenance.cuda_devices()):
+    device = provenance.chosen_device(device) if step.verb in ON_A_GPU else "cpu"  # a cluster hides GPUs from others
+    commit = provenance.commit(root)
+    if device == "cuda" and (devices := provenance.cuda_devices()):
         from divergan import leases
 
         leases.hold(devices)
