@@ -214,20 +214,34 @@ def start_together(root: Path, barrier, recipe: str) -> None:
     log(root, "shared", range(20), None)
 
 
-def test_four_processes_on_a_fresh_database_lose_and_double_nothing(tmp_path, capfd):
+def test_eight_processes_on_a_fresh_database_lose_and_double_nothing(tmp_path, capfd):
     tracking._import_mlflow()  # once, before the fork: it takes each process seconds
     fork = multiprocessing.get_context("fork")
-    barrier = fork.Barrier(4)
-    processes = [fork.Process(target=start_together, args=(tmp_path, barrier, f"r{index}")) for index in range(4)]
+    barrier = fork.Barrier(8)
+    processes = [fork.Process(target=start_together, args=(tmp_path, barrier, f"r{index}")) for index in range(8)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(60)
-    assert [process.exitcode for process in processes] == [0] * 4
+    assert [process.exitcode for process in processes] == [0] * 8
     assert capfd.readouterr().err == ""
-    for index in range(4):
+    for index in range(8):
         assert curve(tmp_path, f"r{index}") == [(step, float(step)) for step in range(20)]
     assert len(stored(tmp_path, "shared")[1]) == 1
+
+
+def test_an_experiment_that_another_folder_creates_just_now_is_taken(root, monkeypatch, capfd):
+    """A lock holds the jobs of one folder; on one server there are other folders' jobs."""
+    from mlflow import MlflowClient
+
+    log(root, "first", range(1), "finished")
+    look, looks = MlflowClient.get_experiment_by_name, []
+    late = lambda client, name: look(client, name) if looks else looks.append(name)  # noqa: E731
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", late)
+    log(root, "second", range(2), "finished")
+    assert looks == ["smoke"]
+    assert capfd.readouterr().err == ""
+    assert curve(root, "second") == [(0, 0.0), (1, 1.0)]
 
 
 def test_the_environment_names_another_database(root, tmp_path, monkeypatch):

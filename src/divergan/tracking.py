@@ -243,6 +243,7 @@ def _import_mlflow() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")  # it logs the tracebacks of what is caught here
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 7 hold a job for minutes where no server answers
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  the client would import it later, under the lock
 
 
@@ -268,12 +269,19 @@ def _client(root: Path) -> MlflowClient:
 
 
 def _experiment(client: MlflowClient, root: Path, study: str) -> str:
+    from mlflow.exceptions import MlflowException
+
     found = client.get_experiment_by_name(study)
     if found is None:
         location = None if _remote(_uri(root)) else _artifacts(root)
         # The kind spares the UI's question whether the study is about language models.
         tags = {"mlflow.note.content": NOTE.format(study=study), "mlflow.experimentKind": "custom_model_development"}
-        return client.create_experiment(study, artifact_location=location, tags=tags)
+        try:
+            return client.create_experiment(study, artifact_location=location, tags=tags)
+        except MlflowException:  # another folder's job, which this one's lock does not hold, was faster
+            found = client.get_experiment_by_name(study)
+            if found is None:
+                raise
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)  # a deleted experiment keeps its name
     return found.experiment_id
