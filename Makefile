@@ -6,10 +6,11 @@ GPUS ?= 1
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --resources gpu=$(GPUS)
 SETUP := .venv/.set-up
+CLUSTER := .venv-cluster
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo theory test fuzz reproduce report ui bench drill check audit format readme lock
+.PHONY: help setup demo theory test fuzz cluster slurm remotes reproduce report ui bench drill check audit format readme lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,20 @@ test: $(SETUP)  ## all tests
 fuzz: $(SETUP)  ## the property tests with 1000 made-up files each: a quarter of an hour
 	OMP_NUM_THREADS=1 FUZZ=thorough $(BIN)/python -m pytest tests/test_fuzz.py
 
+cluster: $(CLUSTER)/.set-up  ## .venv-cluster: with Slurm's plugin, S3 and PostgreSQL (docs/cluster.md)
+
+$(CLUSTER)/.set-up: requirements-cluster.lock $(SETUP)
+	test -x $(CLUSTER)/bin/python || $(PYTHON) -m venv $(CLUSTER)
+	$(BIN)/uv pip install --quiet --python $(CLUSTER) --compile-bytecode --require-hashes --requirement requirements-cluster.lock
+	$(BIN)/uv pip install --quiet --python $(CLUSTER) --no-deps --no-build-isolation --editable .
+	touch $@
+
+slurm: cluster  ## the smoke study on a real Slurm of one node, requeue and a dying node (root, slurm-wlm, munge)
+	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -s -m slurm tests/slurm
+
+remotes: cluster  ## DVC to a folder and to S3, MLflow's server on PostgreSQL, all on this machine (postgresql)
+	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -s -m remotes tests/remotes
+
 check: $(SETUP)  ## formatter, linters, type checker
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
@@ -75,6 +90,11 @@ drill: $(SETUP)  ## break a small study in every way it can break, hundreds of t
 readme: $(SETUP)  ## the README's result table and picture again, from reports/demo
 	$(BIN)/divergan readme --params params/demo.yaml
 
-lock: $(SETUP)  ## requirements.lock again, from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-annotate --no-header --extra dev pyproject.toml --output-file requirements.lock
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-annotate --no-header --extra dev pyproject.toml
+
+# The second starts from the first, so that it has the same versions wherever it can.
+lock: $(SETUP)  ## requirements.lock and requirements-cluster.lock again, from pyproject.toml
+	$(COMPILE) --output-file requirements.lock
+	cp requirements.lock requirements-cluster.lock
+	$(COMPILE) --extra slurm --extra s3 --extra postgresql --extra remotes --output-file requirements-cluster.lock

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import ceil
+
 from divergan import flops
 from divergan.chapters import CHAPTERS
 from divergan.params import Training, Weights
@@ -20,6 +23,9 @@ OTHER_SECONDS = {
     "figures": 9.0,
     "report": 4.0,
 }
+GENEROUS = 4  # what a cluster is asked for over the estimate: a slower node, one that others use, an estimate too low
+LEAST_MINUTES = 30
+LEAST_MB = 4000  # a process of torch takes 1,000; 50,000 features beside 50,000 in the metrics take 1,300
 
 
 def core_seconds(step: Step) -> float:
@@ -47,3 +53,13 @@ def training_seconds(step: Step) -> float:
 
 def step_seconds(operations: int, updates: int) -> float:
     return operations / FLOPS_PER_SECOND + updates * UPDATE_SECONDS
+
+
+def requested_minutes(steps: Iterable[Step], attempt: int) -> int:
+    """What a cluster is asked for, for the job that makes these steps; twice as much for each retry."""
+    minutes = GENEROUS * (START_SECONDS + sum(map(core_seconds, steps))) / 60
+    return ceil(max(LEAST_MINUTES, minutes)) * 2 ** (attempt - 1)
+
+
+def requested_mb(attempt: int) -> int:
+    return LEAST_MB * 2 ** (attempt - 1)

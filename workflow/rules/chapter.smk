@@ -12,6 +12,9 @@ rule chapter:
     conda:
         "../../environment.yml"
     threads: PLAN.study.threads
+    resources:
+        runtime=minutes_of("chapter"),
+        mem_mb=megabytes,
     params:
         file=PARAMS,
     shell:

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from divergan import claims, provenance
 from divergan.chapters import CHAPTERS
 from divergan.errors import DivergaNError
+from divergan.estimates import requested_mb, requested_minutes
 from divergan.plan import CLAIMS, FOLDERS, Plan
 from divergan.processes import Processes
 
@@ -59,18 +60,32 @@ WEIGHTS_THAT_MAY_BE_MISSING = [
 ]
 
 
+def step_of(verb, wildcards):
+    step = STEPS.get(f"{FOLDERS[verb]}/{wildcards.name}")
+    if step is None:
+        raise WorkflowError(
+            f"{PARAMS} plans no {verb} {wildcards.name}: `divergan plan --keys` lists what it does."
+        )
+    return step
+
+
 def inputs_of(verb):
     """The input function of a verb."""
+    return lambda wildcards: needed_by(step_of(verb, wildcards))
 
-    def inputs(wildcards):
-        step = STEPS.get(f"{FOLDERS[verb]}/{wildcards.name}")
-        if step is None:
-            raise WorkflowError(
-                f"{PARAMS} plans no {verb} {wildcards.name}: `divergan plan --keys` lists what it does."
-            )
-        return needed_by(step)
 
-    return inputs
+def minutes_of(verb):
+    """The runtime function of a verb: of the job that makes the step, and by the way others."""
+
+    def minutes(wildcards, attempt):
+        step = PLAN.of(verb)[0] if verb == "report" else step_of(verb, wildcards)
+        return requested_minutes(PROCESSES.made_in.get(step, [step]), attempt)
+
+    return minutes
+
+
+def megabytes(wildcards, attempt):
+    return requested_mb(attempt)
 
 
 def all_of(*verbs):

@@ -8,6 +8,9 @@ rule data:
         log_of("data"),
     conda:
         "../../environment.yml"
+    resources:
+        runtime=minutes_of("data"),
+        mem_mb=megabytes,
     params:
         file=PARAMS,
     shell:
@@ -26,6 +29,8 @@ rule features:
     threads: PLAN.study.threads
     resources:
         gpu=GPUS,
+        runtime=minutes_of("features"),
+        mem_mb=megabytes,
     params:
         file=PARAMS,
     shell:

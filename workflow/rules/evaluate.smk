@@ -13,6 +13,8 @@ rule evaluate_one:
     threads: PLAN.study.threads
     resources:
         gpu=GPUS,
+        runtime=minutes_of("evaluate"),
+        mem_mb=megabytes,
     params:
         file=PARAMS,
     shell:
@@ -28,6 +30,9 @@ rule compare:
         log_of("compare"),
     conda:
         "../../environment.yml"
+    resources:
+        runtime=minutes_of("compare"),
+        mem_mb=megabytes,
     params:
         file=PARAMS,
     shell:

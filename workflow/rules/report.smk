@@ -12,6 +12,9 @@ rule figures:
         log_of("figures"),
     conda:
         "../../environment.yml"
+    resources:
+        runtime=minutes_of("figures"),
+        mem_mb=megabytes,
     params:
         file=PARAMS,
     shell:
@@ -27,6 +30,9 @@ rule report:
         f"logs/{STUDY}/report/report.log",
     conda:
         "../../environment.yml"
+    resources:
+        runtime=minutes_of("report"),
+        mem_mb=megabytes,
     params:
         file=PARAMS,
     shell:

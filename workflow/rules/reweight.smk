@@ -14,6 +14,8 @@ rule reweight_one:
     threads: PLAN.study.threads
     resources:
         gpu=GPUS,
+        runtime=minutes_of("reweight"),
+        mem_mb=megabytes,
     params:
         file=PARAMS,
     shell:
@@ -31,6 +33,9 @@ rule oracle:
     conda:
         "../../environment.yml"
     threads: PLAN.study.threads
+    resources:
+        runtime=minutes_of("oracle"),
+        mem_mb=megabytes,
     params:
         file=PARAMS,
     shell:

@@ -14,6 +14,8 @@ rule sample:
     threads: PLAN.study.threads
     resources:
         gpu=GPUS,
+        runtime=minutes_of("sample"),
+        mem_mb=megabytes,
     params:
         file=PARAMS,
     shell:

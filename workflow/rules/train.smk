@@ -15,6 +15,8 @@ rule train_one:
     threads: PLAN.study.threads
     resources:
         gpu=GPUS,
+        runtime=minutes_of("train"),
+        mem_mb=megabytes,
     params:
         file=PARAMS,
     shell:
