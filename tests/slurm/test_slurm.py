@@ -95,7 +95,7 @@ def test_requeued_jobs_and_a_node_that_dies_change_nothing(node, fresh, local):
     requeued = on_the_node(node)
     node.run("scontrol", "requeue", ",".join(requeued))
     node.wait_for(lambda: all(restarts(node, job) == 1 for job in requeued), 60)
-    node.wait_for(lambda: on_the_node(node) & requeued, 120)
+    node.wait_for(lambda: on_the_node(node) & requeued, 240)
     lost = on_the_node(node)
     node.stop("slurmd", signal.SIGKILL)
     for job in lost:  # a machine that fails takes its processes along
