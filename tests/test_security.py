@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import contextlib
 import importlib.util
 import json
 import os
@@ -131,9 +132,12 @@ def free_port() -> int:
 
 def listening(process: psutil.Process) -> dict[str, int]:
     """The addresses at which a process and its children listen, with the port."""
-    family = [process, *process.children(recursive=True)]
-    found = [c for own in family for c in own.net_connections("inet") if c.status == psutil.CONN_LISTEN]
-    return {connection.laddr.ip: connection.laddr.port for connection in found}
+    found = {}
+    for own in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a child that has just ended
+            listens = (c for c in own.net_connections("inet") if c.status == psutil.CONN_LISTEN)
+            found |= {connection.laddr.ip: connection.laddr.port for connection in listens}
+    return found
 
 
 def test_the_ui_listens_on_this_machine_alone_and_keeps_the_password_to_itself(tmp_path):

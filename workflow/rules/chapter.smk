@@ -18,7 +18,9 @@ rule chapter:
     params:
         file=PARAMS,
     shell:
-        "divergan chapter {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
+        logged(
+            "divergan chapter {wildcards.name} --params {params.file} --threads {threads}"
+        )
 
 
 for name in CHAPTERS:

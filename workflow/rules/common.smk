@@ -88,6 +88,15 @@ def megabytes(wildcards, attempt):
     return requested_mb(attempt)
 
 
+def logged(command):
+    """The command, its lines in its log; what went wrong, and what is to be known, on the terminal as well."""
+    return (
+        f"{command} > {{log}} 2>&1 || code=$?; "
+        "grep -E '^(warning|error):' {log} >&2 || true; "
+        "[ ${{code:-0}} = 0 ] || grep -q '^error:' {log} || tail -n 20 {log} >&2; exit ${{code:-0}}"
+    )
+
+
 def all_of(*verbs):
     return [run_file(step) for verb in verbs for step in PLAN.of(verb)]
 

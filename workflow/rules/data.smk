@@ -14,7 +14,7 @@ rule data:
     params:
         file=PARAMS,
     shell:
-        "divergan data {wildcards.name} --params {params.file} > {log} 2>&1"
+        logged("divergan data {wildcards.name} --params {params.file}")
 
 
 rule features:
@@ -34,7 +34,9 @@ rule features:
     params:
         file=PARAMS,
     shell:
-        "divergan features {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
+        logged(
+            "divergan features {wildcards.name} --params {params.file} --threads {threads}"
+        )
 
 
 rule prepare:

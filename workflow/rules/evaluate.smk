@@ -18,7 +18,9 @@ rule evaluate_one:
     params:
         file=PARAMS,
     shell:
-        "divergan evaluate {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
+        logged(
+            "divergan evaluate {wildcards.name} --params {params.file} --threads {threads}"
+        )
 
 
 rule compare:
@@ -36,7 +38,7 @@ rule compare:
     params:
         file=PARAMS,
     shell:
-        "divergan compare {wildcards.name} --params {params.file} > {log} 2>&1"
+        logged("divergan compare {wildcards.name} --params {params.file}")
 
 
 rule evaluate:

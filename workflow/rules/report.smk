@@ -18,7 +18,7 @@ rule figures:
     params:
         file=PARAMS,
     shell:
-        "divergan figures {wildcards.name} --params {params.file} > {log} 2>&1"
+        logged("divergan figures {wildcards.name} --params {params.file}")
 
 
 rule report:
@@ -36,4 +36,4 @@ rule report:
     params:
         file=PARAMS,
     shell:
-        "divergan report --params {params.file} > {log} 2>&1"
+        logged("divergan report --params {params.file}")

@@ -19,7 +19,9 @@ rule reweight_one:
     params:
         file=PARAMS,
     shell:
-        "divergan reweight {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
+        logged(
+            "divergan reweight {wildcards.name} --params {params.file} --threads {threads}"
+        )
 
 
 rule oracle:
@@ -39,7 +41,9 @@ rule oracle:
     params:
         file=PARAMS,
     shell:
-        "divergan oracle {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
+        logged(
+            "divergan oracle {wildcards.name} --params {params.file} --threads {threads}"
+        )
 
 
 rule reweight:

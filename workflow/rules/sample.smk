@@ -19,4 +19,6 @@ rule sample:
     params:
         file=PARAMS,
     shell:
-        "divergan sample {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
+        logged(
+            "divergan sample {wildcards.name} --params {params.file} --threads {threads}"
+        )

@@ -20,7 +20,9 @@ rule train_one:
     params:
         file=PARAMS,
     shell:
-        "divergan train {wildcards.name} --params {params.file} --threads {threads} > {log} 2>&1"
+        logged(
+            "divergan train {wildcards.name} --params {params.file} --threads {threads}"
+        )
 
 
 rule train:

@@ -180,4 +180,7 @@ def published_ids(path: Path) -> list[str]:
         with path.open(encoding="utf-8", newline="") as file:
             return [row["id"] for row in csv.DictReader(file)]
     except (OSError, ValueError, LookupError, csv.Error) as error:
-        raise ParameterError(f"{path} cannot be read ({error!r:.120}): claims name published numbers by id") from None
+        raise ParameterError(
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or repr(error):.120}): "
+            "claims name published numbers by id"
+        ) from None
