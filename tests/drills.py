@@ -202,7 +202,7 @@ def read_only(drills: Drills, times: int) -> Saw:
     for _ in range(times):
         with drills.project("data", "features") as project, in_memory(project.folder / "results") as remounted:
             remounted("ro")
-            saw[line(project.snakemake(ok=False), "may not write").split(" (")[0]] += 1
+            saw[line(project.snakemake(ok=False), "Read-only file system").split(": '")[0]] += 1
             remounted("rw")
             drills.ends_the_same(project)
     return saw
