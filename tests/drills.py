@@ -16,6 +16,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -126,6 +127,7 @@ def kills(drills: Drills, times: int) -> Saw:
                 except subprocess.TimeoutExpired:
                     if kill(running, whom):
                         saw[f"{whom} killed; it went on where it was"] += 1
+                        print(f"kill {saw.total()} of {times}", file=sys.stderr, flush=True)
                     running.communicate()  # the jobs of a killed Snakemake go on to their end
     return saw
 
