@@ -132,6 +132,25 @@ FULL_DISKS = {
 }
 
 
+NO_MEMORY = {
+    "python": MemoryError(),
+    "torch": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."),
+    "cuda": RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+}
+
+
+@pytest.mark.parametrize("name", NO_MEMORY)
+def test_no_memory_is_one_message_and_leaves_nothing_under_a_real_name(call, monkeypatch, name):
+    def refuse(*_: object, **__: object) -> None:
+        raise NO_MEMORY[name]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        told = refusal(call("train", "bce.stabilised-s0"), code=3)
+    assert told.startswith("error: out of memory. Run fewer jobs at once")
+    assert not list(Path("results/smoke/runs").glob("bce*"))
+
+
 @pytest.mark.parametrize("name", FULL_DISKS)
 def test_a_full_disk_is_one_message_and_leaves_nothing_under_a_real_name(call, monkeypatch, name):
     module, function, refuse = FULL_DISKS[name]
