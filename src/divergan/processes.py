@@ -1,4 +1,4 @@
-"""Which steps of a plan have a process of their own, and which are made in that of the step that needs them first."""
+"""Which steps of a plan have a process of their own, and which are made in that of the first job that needs them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ def is_short(step: Step) -> bool:
 
 
 class Processes:
-    """The jobs of a plan's steps. A short step that one job needs before all others is made in that job."""
+    """The jobs of a plan's steps. A short step is made in the first job of the plan that needs it; the others wait for it.
+
+    A job thus waits only for jobs that stand before it in the plan, whatever it makes: no two wait for each other.
+    """
 
     def __init__(self, steps: Sequence[Step]):
         self.home: dict[Step, Step] = {}
+        place = {step: index for index, step in enumerate(steps)}
         users: dict[Step, list[Step]] = {step: [] for step in steps}
         for step in steps:
             for needed in step.inputs:
                 users.setdefault(needed, []).append(step)
         for step in reversed(steps):
-            homes = set(map(self.home.__getitem__, users[step])) if is_short(step) else set()
-            first = [home for home in homes if not self.waits(home, homes)]
-            self.home[step] = first[0] if len(first) == 1 else step
-
-    def waits(self, job: Step, others: set[Step]) -> bool:
-        """Whether the job needs what another of these jobs makes."""
-        return not (others - {job}).isdisjoint(self.home.get(needed) for needed in job.inputs)
+            homes = map(self.home.__getitem__, users[step]) if is_short(step) else ()
+            self.home[step] = min(homes, key=place.__getitem__, default=step)
 
     @cached_property
     def made_in(self) -> dict[Step, list[Step]]:

@@ -37,7 +37,7 @@ class TrainedPlan:
         drawn = self._figures((compared, *trained, *sampled, *chapter))
         report = self._report((compared, drawn, *evaluated, *trained, *sampled, *chapter))
         last = [compared, drawn, report]
-        return [self._data, *self._features, *trained, *chapter, *sampled, *evaluated, *last]
+        return [self._data, *self._features, *trained, *sampled, *evaluated, *chapter, *last]
 
     def _step(self, verb: str, key: str, settings: dict[str, Any], inputs: tuple[Step, ...] = (), *used: str) -> Step:
         return Step(study=self.study.study, verb=verb, key=key, settings=settings, inputs=inputs, declarations=used)
