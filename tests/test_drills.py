@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-import drills
-from drills import Drills
+from drilling.damaged import damaged_checkpoint, damaged_results
+from drilling.killed import kills
+from drilling.machine import disk_full
+from drilling.study import STUDY, Drills
 
 pytestmark = pytest.mark.xdist_group("workflow")  # beside the other tests that run Snakemake
 
@@ -20,11 +22,11 @@ def prepared(tmp_path_factory) -> Iterator[Drills]:
 
 @pytest.mark.parametrize(
     "drill",
-    [drills.kills, drills.disk_full, drills.damaged_checkpoint, drills.damaged_results],
+    [kills, disk_full, damaged_checkpoint, damaged_results],
     ids=lambda d: d.__name__,
 )
 def test_what_was_broken_ends_as_if_it_had_not_been(prepared, drill):
-    if drill is drills.disk_full and os.getuid() != 0:
+    if drill is disk_full and os.getuid() != 0:
         pytest.skip("a file system in memory needs root")
     assert drill(prepared, 1).total() >= 1
 
@@ -37,4 +39,4 @@ def test_a_drill_notices_what_differs_what_is_missing_and_what_is_half_made(prep
     ):
         broken = prepared.project()
         with pytest.raises(AssertionError), broken as project:
-            fault(next((project.folder / drills.STUDY / "runs").iterdir()))
+            fault(next((project.folder / STUDY / "runs").iterdir()))
