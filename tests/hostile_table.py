@@ -23,6 +23,7 @@ from hostile_ways import (
     forged,
     images,
     links_out,
+    looped,
     message,
     met,
     own,
@@ -104,6 +105,7 @@ NAMES = [
     Hostile("kept weights over params.yaml", params(("weights: null", "weights: params.yaml")), ".safetensors"),
     Hostile("like: /etc/passwd", sampled(("{study: params/smoke.yaml", "{study: /etc/passwd")), ROOTED),
     Hostile("like: itself", sampled(("{study: params/smoke.yaml", "{study: params.yaml")), "like another study itself"),
+    Hostile("like: a link to itself", looped, "params/smoke.yaml cannot be read"),
     Hostile("a key of a run ../..", NEVER, "plans no train '../..'", "divergan train ../.."),
 ]
 

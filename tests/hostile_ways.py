@@ -66,6 +66,13 @@ def sampled(*pairs: tuple[str, str]) -> Callable[[], object]:
     return spoil
 
 
+def looped() -> None:
+    """The study that params.yaml is `like` is a link to itself."""
+    sampled()()
+    Path("params/smoke.yaml").unlink()
+    Path("params/smoke.yaml").symlink_to("smoke.yaml")
+
+
 def result(verb: str, name: str) -> Path:
     """A file of the project's one result of a verb."""
     (folder,) = Path("results/smoke", verb).iterdir()

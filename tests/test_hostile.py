@@ -9,7 +9,7 @@ import pytest
 
 from hostile_table import ALL, IN_PROCESS, NEVER, SNAKEMAKE
 from hostile_ways import DRAW, Hostile, files, message, met, project
-from tiny_study import divergan
+from tiny_study import ROOT, divergan
 
 pytestmark = pytest.mark.xdist_group("hostile")  # they share the project
 
@@ -32,6 +32,7 @@ def around(made, tmp_path, monkeypatch) -> Path:
 def test_there_are_enough_and_no_two_are_one():
     assert len(ALL) >= 60
     assert len({hostile.what for hostile in ALL}) == len(ALL)
+    assert f"({len(ALL)} hostile inputs;" in (ROOT / "SECURITY.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("hostile", ALL, ids=lambda hostile: hostile.what)

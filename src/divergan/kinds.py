@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +29,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 def inside(path: str) -> str:
     """`path` if it is below the project's folder, in which commands run, links followed; a ValueError if not."""
-    if not path or "\\" in path or not Path(path).resolve().is_relative_to(Path.cwd()):
+    if not path or "\\" in path or not Path(os.path.realpath(path)).is_relative_to(Path.cwd()):
         raise ValueError("expected a path inside the project's folder")
     return path
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from divergan.plan import Plan, Step
+from divergan.plan.steps import digest
 
 RUN = "run.json"  # written last: its presence says that a folder is complete
 RECIPE = "recipe.json"
@@ -90,11 +91,6 @@ def damage(folder: Path) -> list[str]:
     if own != digest(run):
         return [RUN]
     return [name for name, value in listed.items() if not (folder / name).is_file() or sha256(folder / name) != value]
-
-
-def digest(value: Any) -> str:
-    """Of a JSON value, whatever its layout."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def is_whole(root: Path, folder: Path) -> bool:

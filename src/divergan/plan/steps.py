@@ -65,8 +65,7 @@ class Step:
 
     @cached_property
     def hash(self) -> str:
-        canonical = json.dumps(self.recipe, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+        return digest(self.recipe)[:32]
 
     @property
     def folder(self) -> str:
@@ -79,6 +78,12 @@ class Step:
     def input(self, verb: str) -> Step:
         """The first input of a verb: of several feature sets the reference, of several runs the one that is sampled."""
         return self.inputs_of(verb)[0]
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value, whatever its layout."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def declared_objective(name: str) -> str:
