@@ -23,7 +23,8 @@ def mlflow(drills: Drills, times: int) -> Saw:
                 told = project.snakemake(DIVERGAN_TRACKING="on", **environment)
             logs = "".join(path.read_text() for path in (project.folder / "logs").rglob("*.log"))
             assert "Traceback" not in told + logs, told + logs
-            saw[f"{broken.__name__}: {line(logs, 'warning: tracking stops')}"[:160]] += 1
+            warned = line(logs, "warning: tracking stops for this run").split(" (")[0]
+            saw[f"{broken.__name__.replace('_', ' ')}: {warned}; `divergan track` takes it over later"] += 1
             for path in project.folder.glob("mlflow.db*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             assert "9 of 9 finished runs" in project.run(
