@@ -19,7 +19,7 @@ def is_short(step: Step) -> bool:
 
 
 class Processes:
-    """The jobs of a plan's steps. A short step is made in the first job that needs it, and the others wait for that one.
+    """The jobs of a plan's steps: a short step is made in the first job that needs it, and the others wait for it.
 
     A job thus waits only for jobs that stand before it in the plan, whatever it makes: no two wait for each other.
     """
