@@ -12,6 +12,7 @@ import pandas as pd
 from divergan.comparison import beside_published, summarise
 from divergan.figures import drawable, render
 from divergan.report import Provenance, compile_report, values
+from divergan.report.runs import write_strips
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "published.csv"
 PROVENANCE: Provenance = {
@@ -40,6 +41,7 @@ def write(folder: Path, study, *, pictures: bool = True, **provenance) -> Path:
     for figure in drawable(study):
         picture = render(figure, study) if pictures else NO_PICTURE
         (folder / "figures" / f"{figure.name}.svg").write_bytes(picture)
+    write_strips(study, folder)
     (folder / "values.json").write_text(json.dumps(content(study, **provenance), allow_nan=False))
     return folder
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from divergan import evidence
 from divergan.figures import Tables
+from divergan.figures.failures import gallery
 from divergan.metrics import METRICS
 from divergan.objectives import OBJECTIVES
 
@@ -47,11 +48,12 @@ def tables(
                 history.append(score_history(random, identity, run))
                 if run["outcome"] == "finished":
                     samples[run["key"]] = digits(random, 0.1)
+    shown = {key: [(step, digits(random, 0.3)) for step in (0, 300, 900)] for key in gallery(pd.DataFrame(runs))}
     floors = pd.DataFrame({"metric": list(VALUES), "floor": [11.3, 0.001, 9.6, 0.9, 0.88, 0.97, 0.96, 10, 2e-4, 3.6]})
     evidence = evidence_tables(random, pd.DataFrame(runs)) if judged else {}
     return Tables(
         runs=pd.DataFrame(runs), floors=floors.assign(n_samples=1000), over_training=pd.concat(over_training),
-        history=pd.concat(history), samples=samples,
+        history=pd.concat(history), samples=samples, training_samples=shown,
         metrics={name: METRICS[name] for name in VALUES}, objectives=OBJECTIVES, **evidence,
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from divergan.comparison import family
 from divergan.figures import FIGURES, drawable, render
 from divergan.figures.divergences import curve
+from divergan.figures.failures import gallery
 from divergan.figures.style import PALETTE, colours, mosaic
 from divergan.objectives import OBJECTIVES
 from drawing import drawn, texts
@@ -159,6 +160,17 @@ def test_classes_are_shown_a_column_each_and_only_where_there_are_labels(small, 
 
 def test_samples_say_where_there_are_none(large):
     assert "diverged at step 1200" in texts(drawn("samples", large))
+
+
+def test_the_gallery_shows_the_first_failure_of_each_variant_or_else_the_worst(small, large):
+    failed = large.runs[large.runs["outcome"] != "finished"]
+    shown = gallery(large.runs)
+    assert shown == list(failed.drop_duplicates("variant")["key"])
+    told = texts(drawn("failures", large))
+    assert any("Kullback-Leibler, released, seed 0: diverged at step 1200" in text for text in told)
+    assert "step 900" in told
+    assert gallery(small.runs) == [small.runs.loc[small.runs["fid"].idxmax(), "key"]]
+    assert FIGURES["failures"].caption(small).startswith("No run failed")
 
 
 def test_only_figures_with_data_are_drawn(small):

@@ -11,17 +11,26 @@ import sys
 from dataclasses import replace
 from math import exp, inf, log, nan, sqrt, tanh
 
+import numpy as np
 import pytest
+from PIL import Image
 from scipy.special import wrightomega
 
+from divergan import params
 from divergan.comparison import summarise
 from divergan.metrics import METRICS
 from divergan.objectives import OBJECTIVES
+from divergan.params import leaves
+from divergan.params.training import LATER
 from divergan.report import HERE, ReportError, compile_pdf
+from divergan.report.evidence import percent
 from divergan.report.formulas import FormulaError, interval, number, typst
+from divergan.report.runs import write_strips
+from divergan.report.settings import printed
 from divergan.report.wording import source, text
 from synthetic_report import content, words, write
 from synthetic_tables import tables, with_labels
+from tiny_study import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +109,40 @@ def test_overlapping_intervals_are_named(large):
     expected = summary[(summary["low"] <= summary.loc[best, "high"]) & (summary.index != best)]
     assert arm["best"]["label"] == best
     assert set(arm["meeting"]) == set(expected.index)
+
+
+def test_every_run_has_a_row_with_its_curve_samples_and_recipe(large, tmp_path):
+    rows = content(large, recipes={"bce.released-s0": "3f9a1c2b"})["every_run"]
+    assert [row["key"] for row in rows] == list(large.runs["key"])
+    first, broken = rows[0], next(row for row in rows if row["outcome"] != "finished")
+    assert first["recipe"] == "3f9a1c2b"
+    assert first["curve"][0][0] == 0 and first["curve"][-1][0] == 1000
+    assert max(y for row in rows for _, y in row["curve"]) == 1000
+    assert first["curve"][0][1] > first["curve"][-1][1]
+    assert (first["pictured"], broken["pictured"]) == (True, False)
+    write_strips(large, tmp_path)
+    pictures = {path.stem: np.asarray(Image.open(path)) for path in (tmp_path / "strips").glob("*.png")}
+    assert set(pictures) == set(large.samples)
+    assert (pictures["bce.released-s0"][:, :28] == 255 - large.samples["bce.released-s0"][0]).all()
+
+
+def test_settings_are_printed_in_words_and_none_is_missing():
+    study = params.read(ROOT / "params/demo.yaml")
+    training = params.Training.model_validate(study.variants()["bce.stabilised"].model_dump())
+    every = dict(leaves(training.model_dump() | LATER))
+    words = dict(printed(every))
+    named = [name for name in every if not name.startswith("regularisers.")]
+    assert len(words) == len(named), "a setting without a label would be left out of the report"
+    assert words["generator's hidden layers"] == "128, 256"
+    assert words["generator"] == "MLP with batch normalisation"
+    assert not [text for pair in words.items() for text in pair if "_" in text]
+
+
+def test_findings_tell_what_one_run_and_the_seed_are_worth(small, tmp_path):
+    study = tables(arms=("stabilised",), seeds=5, judged=True)
+    told = words(write(tmp_path, study, pictures=False))
+    best = study.one_run[study.one_run["seeds"] == 1]["best"].iloc[0]
+    assert f"would have named the same best loss with probability {percent(best)}" in told
 
 
 def test_pairs_that_cannot_be_compared_say_why(large_folder):

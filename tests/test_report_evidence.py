@@ -86,10 +86,22 @@ def test_every_claim_has_evidence_p_verdict_and_seeds(study, page):
 
 def test_claims_are_grouped_by_family_and_arms_by_claim(study):
     families = content(study)["claims"]
-    names = [name.replace("-", " ") for name in study.claims["family"].unique()]
-    assert [family["name"] for family in families] == names
+    names = [family["name"] for family in families]
+    assert [name.lower().replace(" ", "-") for name in names] == list(study.claims["family"].unique())
+    assert names[0] == "Table 2 order"
+    assert content(renamed(study, "gan-is-bce"))["claims"][0]["name"] == "GAN is BCE"
     assert [row["arm"] for row in families[0]["claims"][0]["rows"]] == ["released", "stabilised"]
     assert sum(len(claim["rows"]) for family in families for claim in family["claims"]) == len(study.claims)
+
+
+def renamed(study, family: str):
+    return replace(study, claims=study.claims.assign(family=family))
+
+
+def test_what_was_not_run_is_said_without_the_names_of_the_code(study):
+    claims = study.claims.assign(reason="not run in this study: bce_10000")
+    rows = content(replace(study, claims=claims))["claims"][0]["claims"][0]["rows"]
+    assert {row["reason"] for row in rows} == {"not run in this study"}
 
 
 def test_how_a_verdict_follows_is_told_with_the_numbers_of_the_judge(page):
@@ -116,7 +128,7 @@ def test_the_ablation_says_what_was_picked_by_which_rule(study, page, tmp_path):
     assert f"Kullback-Leibler with {picked['generator_loss']} generator loss and {picked['regulariser']}" in page
     assert "FID on the tuning split" in page
     assert "2/2 failed" in page
-    assert "Answer. Picked on the tuning split: BCE with" in page
+    assert "Findings. Picked on the tuning split: BCE with" in page
     assert "Figure 1. FID of each objective under each generator loss" in page  # in place of the ranking by arm
     other = ablation.assign(picked=ablation["picked"].shift(1, fill_value=False))
     assert not picked_by_rule(other)

@@ -47,7 +47,7 @@ def damaged_cache(drills: Drills, times: int) -> Saw:
     for _ in range(times):
         with drills.project() as project:
             shutil.copy(project.folder / PARAMS, project.folder / "params.yaml")
-            for command in (("init", "--no-scm"), ("config", "core.analytics", "false"), ("commit", "--force")):
+            for command in (("init", "--no-scm"), ("config", "cache.type", "reflink,copy"), ("repro",)):
                 project.run("dvc", *command)
             shutil.rmtree(project.folder / "results")
             objects = [p for p in (project.folder / ".dvc/cache/files").rglob("*") if p.is_file() and p.stat().st_size]

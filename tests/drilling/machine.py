@@ -15,9 +15,9 @@ from drilling.study import Drills, Saw, line
 
 LIMITED = """
 import resource, sys, torch
+from divergan.cli import main
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv.pop(1)),) * 2)
-from divergan.cli import main
 main()
 """
 

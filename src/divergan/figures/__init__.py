@@ -17,6 +17,7 @@ from divergan.figures.classes import CLASSES
 from divergan.figures.declaration import Figure, Tables
 from divergan.figures.divergences import DIVERGENCES
 from divergan.figures.evidence import AGREEMENT, ONE_RUN, VARIANCE
+from divergan.figures.failures import FAILURES
 from divergan.figures.pictures import LOSSES, SAMPLES
 from divergan.figures.planar import PLANAR
 from divergan.figures.reweighting import RANKED, REMOVED, WEIGHT_TRAINING
@@ -27,7 +28,7 @@ from divergan.figures.training import ACCURACY, OVER_TRAINING, SCORES
 
 __all__ = ["FIGURES", "Figure", "Tables", "drawable", "render"]
 
-RUNS = (STORY, DIVERGENCES, LOSSES, SAMPLES, CLASSES, OVER_TRAINING, ACCURACY, SCORES)
+RUNS = (STORY, DIVERGENCES, LOSSES, SAMPLES, CLASSES, OVER_TRAINING, ACCURACY, SCORES, FAILURES)
 EVIDENCE = (CLAIMS, AGREEMENT, ONE_RUN, VARIANCE, ABLATION)
 REWEIGHTING = (PLANAR, WEIGHT_TRAINING, RANKED, REMOVED, EFFECTS, FRONTIER)
 FIGURES: dict[str, Figure] = {figure.name: figure for figure in RUNS + EVIDENCE + REWEIGHTING}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ class Tables:
     over_training: identity, step, fid.
     history: identity, step, critic_loss, generator_loss, bound, accuracy, v_real_mean, v_fake_mean, v_min, v_max.
     samples: key -> uint8 (n, H, W[, C]), on the same latent vectors for every run; "real" -> real images.
+    training_samples: key -> (step, uint8 images as in samples) at each checkpoint, of the runs that `failures` shows.
     sample_labels: key -> whole numbers (n,), the classes that a conditional run's samples were made as.
     metrics, objectives: the declarations by name.
 
@@ -73,6 +74,7 @@ class Tables:
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     samples: Mapping[str, np.ndarray] = field(default_factory=dict)
     sample_labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    training_samples: Mapping[str, Sequence[tuple[int, np.ndarray]]] = field(default_factory=dict)
     claims: pd.DataFrame = field(default_factory=pd.DataFrame)
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     feature_fids: pd.DataFrame = field(default_factory=pd.DataFrame)

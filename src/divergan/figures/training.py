@@ -84,7 +84,7 @@ def _draw_scores(tables: Tables) -> Canvas:
     for label, row in zip(labels, grid, strict=True):
         for ax, arm in zip(row, arms, strict=True):
             _draw_range(ax, tables, runs[(runs["arm"] == arm) & (runs["label"] == label)])
-        _scale(row[0])
+        scale(row[0])
         row[0].set_title(label, pad=2)
     for top, bottom, arm in zip(grid[0], grid[-1], arms, strict=True):
         top.set_title(arm, loc="right", color=GREY, pad=2)
@@ -95,17 +95,22 @@ def _draw_scores(tables: Tables) -> Canvas:
 
 
 def _draw_range(ax: Axes, tables: Tables, runs: pd.DataFrame) -> None:
-    frame = tables.history[tables.history["key"].isin(runs["key"])].replace([inf, -inf], np.nan)
-    if frame.empty:
-        return
-    colour, steps = colours(tables.objectives)[runs["objective"].iloc[0]], frame.groupby("step")
+    frame = tables.history[tables.history["key"].isin(runs["key"])]
+    if len(frame):
+        draw_range(ax, frame, colours(tables.objectives)[runs["objective"].iloc[0]])
+
+
+def draw_range(ax: Axes, history: pd.DataFrame, colour: str) -> None:
+    """The critic's scores of all runs of a history together: a band from the least to the greatest, and the means."""
+    steps = history.replace([inf, -inf], np.nan).groupby("step")
     low, high = steps["v_min"].min(), steps["v_max"].max()
     ax.fill_between(low.index, low, high, color=colour, alpha=0.2, linewidth=0)
     ax.plot(steps["v_real_mean"].mean(), color=colour, linewidth=1)
     ax.plot(steps["v_fake_mean"].mean(), color=colour, linewidth=1, linestyle=DOTTED)
 
 
-def _scale(ax: Axes) -> None:
+def scale(ax: Axes) -> None:
+    """An axis of scores: logarithmic on both sides of zero where they span decades."""
     reach = np.abs(ax.get_ylim()).max()
     if reach < DECADES_FROM:
         ax.yaxis.set_major_locator(MaxNLocator(2))

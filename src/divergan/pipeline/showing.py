@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from divergan.data import DataSet, data_set, load_splits
@@ -39,6 +40,7 @@ COMPARED = (
 def study_tables(job: Job) -> Tables:
     """The tables of the compare step, histories and samples of the runs, and the declarations that the study uses."""
     from divergan.figures import Tables
+    from divergan.figures.failures import gallery
 
     compared = job.input("compare")
     variants = job.step.input("compare").settings["variants"]
@@ -47,15 +49,44 @@ def study_tables(job: Job) -> Tables:
         for run in job.step.inputs_of("train")
     ]
     read: dict[str, Any] = {name: pd.read_csv(compared / f"{name}.csv") for name in COMPARED}
-    return Tables(
+    tables = Tables(
         **read,
         **chapter_tables(job, compared),
         history=pd.concat(histories, ignore_index=True),
         samples=shown_samples(job),
         sample_labels=shown_labels(job),
+        training_samples=training_samples(job, gallery(read["runs"])),
         metrics={name: metric for name, metric in METRICS.items() if name in set(read["floors"]["metric"])},
         objectives={name: objective(name) for name in job.step.settings["objectives"]},
     )
+    return in_words(tables, arm_labels(job))
+
+
+def arm_labels(job: Job) -> dict[str, str]:
+    variants = job.step.input("compare").settings["variants"]
+    return {facts["arm"]: facts["arm_label"] for facts in variants.values()}
+
+
+def in_words(tables: Tables, arms: dict[str, str]) -> Tables:
+    """The tables with the labels of the arms for their names."""
+    named: dict[str, Any] = {}
+    for name, frame in vars(tables).items():
+        if isinstance(frame, pd.DataFrame) and "arm" in frame:
+            columns = ["arm", "against"] if name == "arm_effects" else ["arm"]
+            named[name] = frame.assign(**{column: frame[column].replace(arms) for column in columns})
+    return replace(tables, **named)
+
+
+def training_samples(job: Job, keys: Iterable[str]) -> dict[str, list[tuple[int, Any]]]:
+    """The first samples of runs at each of their checkpoints, on the same latents at every step."""
+    folders = {run.key: place(job.root, run) / "checkpoints" for run in job.step.inputs_of("train")}
+    return {
+        key: [
+            (int(path.stem.removeprefix("step-")), pictures(load_images(path)))
+            for path in sorted(folders[key].glob("step-*.safetensors"))
+        ]
+        for key in keys
+    }
 
 
 def shown_samples(job: Job) -> dict[str, Any]:
@@ -104,12 +135,19 @@ def report(job: Job) -> dict[str, Any]:
     if "chapters" in job.step.settings:
         return theory_report(job)
     from divergan.report import compile_pdf, values
+    from divergan.report.runs import write_strips
 
     shutil.copytree(
         job.input("figures"), job.out / "figures", ignore=shutil.ignore_patterns("*.json"), dirs_exist_ok=True
     )
-    published = pd.read_csv(job.input("compare") / "published.csv").fillna({"reason": "", "caveat": ""})
-    write_json(job.out / "values.json", values(study_tables(job), published, provenance(job)))
+    published = (
+        pd.read_csv(job.input("compare") / "published.csv")
+        .fillna({"reason": "", "caveat": ""})
+        .replace({"arm": arm_labels(job)})
+    )
+    tables = study_tables(job)
+    write_json(job.out / "values.json", values(tables, published, provenance(job)))
+    write_strips(tables, job.out)
     with written(job.out / "report.pdf") as temporary:
         temporary.write_bytes(compile_pdf(job.out))
     return {}
@@ -142,6 +180,7 @@ def provenance(job: Job) -> Provenance:
         "reference": job.step.settings["reference"],
         "data": described(data_set(data.key)),
         "splits": data.settings["splits"],
+        "recipes": {run.key: run.hash[:8] for run in job.step.inputs_of("train")},
     }
 
 
@@ -159,8 +198,9 @@ def distinct(values: Iterable[str]) -> list[str]:
 
 
 def shared_parameters(runs: list[Step]) -> list[tuple[str, str]]:
-    """The training parameters that all runs have in common, as (dotted name, value)."""
+    """The training parameters that all runs have in common, in the report's words."""
+    from divergan.report.settings import printed
+
     listed = [dict(leaves(run.settings["training"])) for run in runs]
-    return [
-        (name, str(value)) for name, value in listed[0].items() if all(other.get(name) == value for other in listed)
-    ]
+    first = listed[0].items()
+    return printed({name: value for name, value in first if all(other.get(name) == value for other in listed)})

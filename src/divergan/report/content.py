@@ -14,6 +14,7 @@ from divergan.report.evidence import evidence_values
 from divergan.report.formulas import interval, number, typst
 from divergan.report.published import published_values
 from divergan.report.reweighting import reweighting_values
+from divergan.report.runs import every_run
 from divergan.report.wording import NONE, cell, source, text
 
 HEADLINE = "fid"
@@ -37,6 +38,7 @@ class Provenance(TypedDict):
     reference: NotRequired[str]  # the split that all are compared with; "evaluation" where it is not said
     data: str
     splits: Mapping[str, int]  # split -> images
+    recipes: NotRequired[Mapping[str, str]]  # key of a run -> the hash in its folder's name
 
 
 def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> dict[str, Any]:
@@ -66,6 +68,7 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
         "identical": _identical(tables),
         "published": published_values(published, tables),
         "failures": [_failure(run) for run in failed.to_dict("records")],
+        "every_run": every_run(tables, provenance.get("recipes", {})),
         "figures": {figure.name: figure.caption(tables) for figure in drawable(tables)},
         "parameters": [[str(name), str(value)] for name, value in provenance["parameters"]],
         "measurement": _measurement(provenance, tables),
@@ -84,6 +87,7 @@ def _divergence(o: Any) -> dict[str, Any]:
         "f": typst(o.formula),
         "activation": typst(o.activation_formula),
         "conjugate": typst(o.conjugate_formula),
+        "alternative": typst(o.alternative_formula),
         "domain": interval(*o.domain),
         "threshold": number(o.threshold),
     }

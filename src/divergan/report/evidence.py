@@ -17,6 +17,8 @@ from divergan.statistics import seeds_needed
 
 WORDS = {"arm": "", "direction": "", "reason": "", "method": ""}  # columns whose empty cells a CSV file reads as NaN
 
+ACRONYMS = {word.lower(): word for word in ("BCE", "DRS", "FID", "GAN", "JS", "KL", "LatentRS")}
+
 
 def evidence_values(tables: Tables) -> dict[str, Any]:
     """A key for each table of the evidence, [] where the study has none."""
@@ -56,9 +58,19 @@ def _families(claims: pd.DataFrame) -> list[dict[str, Any]]:
     if claims.empty:
         return []
     return [
-        {"name": str(name).replace("-", " "), "claims": [_claim(rows) for _, rows in own.groupby("id", sort=False)]}
+        {
+            "name": _title(str(name)),
+            "claims": [_claim(rows) for _, rows in own.groupby("id", sort=False)],
+        }
         for name, own in claims.fillna(WORDS).groupby("family", sort=False)
     ]
+
+
+def _title(family: str) -> str:
+    """The name of a family of claims as a heading: "gan-is-bce" is "GAN is BCE"."""
+    words = family.replace("jensen-shannon", "Jensen–Shannon").split("-")
+    title = " ".join(ACRONYMS.get(word, word) for word in words)
+    return title[0].upper() + title[1:]
 
 
 def _claim(rows: pd.DataFrame) -> dict[str, Any]:
@@ -74,7 +86,7 @@ def _judged(row: Mapping[Any, Any]) -> dict[str, str]:
     return {
         "arm": row["arm"],
         "evidence": evidence(row),
-        "reason": row["reason"],
+        "reason": row["reason"].split(": ")[0] if row["reason"].startswith("not run") else row["reason"],
         "p": _p(row["p_adjusted"]),
         "verdict": row["verdict"],
         "seeds": NONE if pd.isna(row["seeds_needed"]) else f"{row['seeds_needed']:.0f}",
