@@ -39,7 +39,9 @@ def make(verb: str, key: str, params: Path, threads: Threads = None) -> Plan:
 
     gc.disable()  # what comes up stays: to look for garbage in it is a quarter of a start. The work enables it again
     plan = Plan(params)
-    print(jobs.make(ROOT, plan.step(verb, key), plan.study.device, threads or plan.study.threads))
+    step = plan.step(verb, key)
+    print(jobs.make(ROOT, step, plan.study.device, threads or plan.study.threads))
+    jobs.settle(ROOT, plan, step)
     return plan
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from divergan import forged, provenance, store, tracking
 from divergan.errors import DivergaNError
 from divergan.plan import PRIOR, REAL, Plan, Step
-from divergan.processes import ON_A_GPU, is_short
+from divergan.processes import ON_A_GPU, Processes, is_short
 
 if TYPE_CHECKING:
     from divergan.tracking import Live
@@ -69,6 +69,12 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
                 live.artifact(folder / name)
             live.finish(outcome(folder))
     return f"{folder} made"
+
+
+def settle(root: Path, plan: Plan, step: Step) -> None:
+    """Let a made step be no older than what Snakemake awaits for it."""
+    awaited = Processes(plan.steps).awaited(step)
+    store.as_new_as(store.place(root, step) / store.RUN, [store.place(root, job) / store.RUN for job in awaited])
 
 
 def take_over(root: Path, steps: Sequence[Step]) -> None:

@@ -9,23 +9,27 @@ from typing import Any
 
 from divergan.errors import DivergaNError
 from divergan.plan import Plan
-from divergan.store import link, place, written
+from divergan.store import RUN, as_new_as, link, place, written
 
 
 def publish(root: Path, plan: Plan) -> Path:
     """Put the plan's report, figures and tables into reports/<study>/; its id file comes last and names the recipe."""
+    from filelock import FileLock
+
     (report,), (tables,), (figures,) = map(plan.of, ("report", "compare", "figures"))
     folder = root / "reports" / plan.study.study
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("*.id"):
-        stale.unlink()
-    for name, source, pattern in (("figures", figures, "*.svg"), ("tables", tables, "*.csv")):
-        link(place(root, source), folder / name, only=pattern)
-    for name, step in (("report.pdf", report), ("metrics.json", tables)):
-        with written(folder / name) as temporary:
-            shutil.copyfile(place(root, step) / name, temporary)
-    with written(identity(root, plan)) as temporary:
-        temporary.write_text(f"{report.hash}\n", "utf-8")
+    with FileLock(folder.with_name(f".{folder.name}.lock")):  # two Snakemakes may end at once
+        for stale in folder.glob("*.id"):
+            stale.unlink()
+        for name, source, pattern in (("figures", figures, "*.svg"), ("tables", tables, "*.csv")):
+            link(place(root, source), folder / name, only=pattern)
+        for name, step in (("report.pdf", report), ("metrics.json", tables)):
+            with written(folder / name) as temporary:
+                shutil.copyfile(place(root, step) / name, temporary)
+        with written(identity(root, plan)) as temporary:
+            temporary.write_text(f"{report.hash}\n", "utf-8")
+        as_new_as(identity(root, plan), [place(root, report) / RUN])
     return folder
 
 

@@ -152,6 +152,13 @@ def make(root: Path, step: Step, work: Callable[[Path], dict[str, Any]]) -> Path
     return place(root, step)
 
 
+def as_new_as(path: Path, others: Iterable[Path]) -> None:
+    """Snakemake refuses what is older than what it was made from, and a clock may have jumped back."""
+    newest = max((other.stat().st_mtime_ns for other in others if other.is_file()), default=0)
+    if path.stat().st_mtime_ns < newest:
+        os.utime(path, ns=(newest, newest))
+
+
 def seal(folder: Path, facts: dict[str, Any]) -> None:
     """Write run.json: the facts, and the checksums of all files and of itself."""
     names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
