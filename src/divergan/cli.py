@@ -41,7 +41,7 @@ def make(verb: str, key: str, params: Path, threads: Threads = None) -> Plan:
     plan = Plan(params)
     step = plan.step(verb, key)
     print(jobs.make(ROOT, step, plan.study.device, threads or plan.study.threads))
-    jobs.settle(ROOT, plan, step)
+    jobs.redate(ROOT, plan, step)
     return plan
 
 

@@ -71,10 +71,9 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
     return f"{folder} made"
 
 
-def settle(root: Path, plan: Plan, step: Step) -> None:
-    """Let a made step be no older than what Snakemake awaits for it."""
-    awaited = Processes(plan.steps).awaited(step)
-    store.as_new_as(store.place(root, step) / store.RUN, [store.place(root, job) / store.RUN for job in awaited])
+def redate(root: Path, plan: Plan, step: Step) -> None:
+    """Let nothing that Snakemake awaits for a step be dated later than now."""
+    store.not_from_the_future(store.place(root, job) / store.RUN for job in Processes(plan.steps).awaited(step))
 
 
 def take_over(root: Path, steps: Sequence[Step]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from divergan.errors import DivergaNError
 from divergan.plan import Plan
-from divergan.store import RUN, as_new_as, link, place, written
+from divergan.store import link, place, written
 
 
 def publish(root: Path, plan: Plan) -> Path:
@@ -29,7 +29,6 @@ def publish(root: Path, plan: Plan) -> Path:
                 shutil.copyfile(place(root, step) / name, temporary)
         with written(identity(root, plan)) as temporary:
             temporary.write_text(f"{report.hash}\n", "utf-8")
-        as_new_as(identity(root, plan), [place(root, report) / RUN])
     return folder
 
 

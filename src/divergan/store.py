@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
@@ -152,11 +153,11 @@ def make(root: Path, step: Step, work: Callable[[Path], dict[str, Any]]) -> Path
     return place(root, step)
 
 
-def as_new_as(path: Path, others: Iterable[Path]) -> None:
-    """Snakemake refuses what is older than what it was made from, and a clock may have jumped back."""
-    newest = max((other.stat().st_mtime_ns for other in others if other.is_file()), default=0)
-    if path.stat().st_mtime_ns < newest:
-        os.utime(path, ns=(newest, newest))
+def not_from_the_future(paths: Iterable[Path]) -> None:
+    """Date back to now what a clock dated later, before it was set right: Snakemake refuses what is made from such."""
+    for path in paths:
+        if path.is_file() and path.stat().st_mtime > time.time():
+            os.utime(path)
 
 
 def seal(folder: Path, facts: dict[str, Any]) -> None:
