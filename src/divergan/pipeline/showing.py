@@ -12,6 +12,7 @@ from divergan.lazy import lazy
 from divergan.metrics import METRICS
 from divergan.objectives import objective
 from divergan.params import leaves
+from divergan.pipeline.browsing import browsable, save_page
 from divergan.pipeline.files import HISTORY, SPLITS, load_images, load_tensors, samples_file
 from divergan.pipeline.job import Job
 from divergan.pipeline.models import classes_of
@@ -100,7 +101,7 @@ def figures(job: Job) -> dict[str, Any]:
 
 
 def report(job: Job) -> dict[str, Any]:
-    """report.pdf, with the values and figures that it was typeset from."""
+    """report.pdf and index.html, with the values and figures that they were made from."""
     if "chapters" in job.step.settings:
         return theory_report(job)
     from divergan.report import compile_pdf, values
@@ -109,7 +110,10 @@ def report(job: Job) -> dict[str, Any]:
         job.input("figures"), job.out / "figures", ignore=shutil.ignore_patterns("*.json"), dirs_exist_ok=True
     )
     published = pd.read_csv(job.input("compare") / "published.csv").fillna({"reason": "", "caveat": ""})
-    write_json(job.out / "values.json", values(study_tables(job), published, provenance(job)))
+    tables = study_tables(job)
+    filled = values(tables, published, provenance(job))
+    write_json(job.out / "values.json", filled)
+    save_page(job, browsable(job, tables, filled))
     with written(job.out / "report.pdf") as temporary:
         temporary.write_bytes(compile_pdf(job.out))
     return {}
