@@ -95,7 +95,7 @@ def visible(colour: str) -> str:
 
 def curve_names(tables: Tables) -> dict[str, str]:
     """The curves that the study has, and what they are called."""
-    there = {*tables.over_training, *tables.history}
+    there = {name for table in (tables.over_training, tables.history) if len(table) for name in table}
     return {name: label for name, label in CURVES.items() if name in there}
 
 
