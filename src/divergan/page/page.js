@@ -131,7 +131,7 @@ function drawCurves(curve, runs, logarithmic) {
       Plot.dot(series.filter((points) => points[0].outcome !== "finished").map((points) => points.at(-1)), {
         ...own, stroke: (point) => point.colour, symbol: "times", r: 5,
       }),
-      Plot.tip(all, Plot.pointer({ ...own, title: named })),
+      Plot.tip(all, Plot.pointer({ ...own, title: named, maxRadius: 150 })),
     ],
     color: { type: "identity" },
   });
@@ -139,7 +139,7 @@ function drawCurves(curve, runs, logarithmic) {
   chart.setAttribute("role", "img");
   document.getElementById("chart").replaceChildren(chart);
   document.getElementById("chart-says").textContent =
-    `${series.length} runs are shown. A cross ends a run that did not finish.`;
+    `${series.length} ${series.length === 1 ? "run is" : "runs are"} shown. A cross ends a run that did not finish.`;
   const last = series.map((points) => points.at(-1));
   document.getElementById("last-values").replaceChildren(...last.map((point) =>
     made("li", { textContent: `${point.variant}, seed ${point.seed}: ${point.value} at step ${point.step}` })));
