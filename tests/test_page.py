@@ -228,6 +228,7 @@ def test_curves_are_the_histories(study):
         curve = made["histories"]["fid"][row["key"]]
         assert curve["fid"][curve["step"].index(float(f"{row['step']:.4g}"))] == pytest.approx(row["fid"], rel=5e-4)
     assert set(made["histories"]["history"]) == set(study.history["key"])
+    assert "#000000" not in {run["colour"] for run in made["runs"]}, "not to be seen in the dark"
 
 
 def test_an_image_is_in_its_place_pixel_by_pixel():
