@@ -7,10 +7,11 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --resources gpu=$(GPUS)
 SETUP := .venv/.set-up
 CLUSTER := .venv-cluster
+BROWSER := .venv/.browser
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo theory test fuzz cluster slurm remotes reproduce report ui bench drill check audit format readme lock
+.PHONY: help setup demo theory test fuzz cluster slurm remotes browser reproduce report ui bench drill check audit format readme lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +64,14 @@ slurm: cluster  ## the smoke study on a real Slurm of one node, requeue and a dy
 remotes: cluster  ## DVC to a folder and to S3, MLflow's server on PostgreSQL, all on this machine (postgresql)
 	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -s -m remotes tests/remotes
 
+browser: $(BROWSER)  ## the page in Chromium at two widths, light and dark, and its accessibility (chromium)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/browser
+
+# The same versions as in requirements.lock and two packages more: no environment of its own.
+$(BROWSER): requirements-browser.lock $(SETUP)
+	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --requirement requirements-browser.lock
+	touch $@
+
 check: $(SETUP)  ## formatter, linters, type checker
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
@@ -93,8 +102,10 @@ readme: $(SETUP)  ## the README's result table and picture again, from reports/d
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-annotate --no-header --extra dev pyproject.toml
 
-# The second starts from the first, so that it has the same versions wherever it can.
-lock: $(SETUP)  ## requirements.lock and requirements-cluster.lock again, from pyproject.toml
+# The others start from the first, so that they have the same versions wherever they can.
+lock: $(SETUP)  ## requirements.lock and those of the cluster and the browser again, from pyproject.toml
 	$(COMPILE) --output-file requirements.lock
 	cp requirements.lock requirements-cluster.lock
 	$(COMPILE) --extra slurm --extra s3 --extra postgresql --extra remotes --output-file requirements-cluster.lock
+	cp requirements.lock requirements-browser.lock
+	$(COMPILE) --extra browser --output-file requirements-browser.lock

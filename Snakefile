@@ -6,6 +6,9 @@
 #   snakemake gaussian --config params=params/theory.yaml          a chapter on known densities
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"

@@ -16,6 +16,8 @@ from divergan.figures.theory import FIGURES
 from divergan.fingerprint import reached
 from divergan.params import ParameterError
 from divergan.plan import Plan
+from divergan.report.wording import text
+from synthetic_page import Read
 from synthetic_report import words
 
 pytestmark = pytest.mark.xdist_group("theory")  # one worker, for what the module makes once
@@ -203,6 +205,20 @@ def test_its_tables_figure_and_report_are_published(made):
     assert {path.stem for path in (published / "figures").iterdir()} == drawn
     fits = pd.read_csv(published / "tables/gaussian_fit.csv")
     assert fits["n"].to_list() == [2, 2, 2, 2]
+
+
+def test_its_page_has_its_figures_and_tables_and_no_runs(made):
+    page = Read((made / "reports/small_theory/index.html").read_text("utf-8"))
+    assert len(page.all("img")) == sum(len(FIGURES[name]) for name in CHAPTERS)
+    fits = pd.read_csv(made / "reports/small_theory/tables/gaussian_fit.csv")
+    heads = page.heads("gaussian_fit")
+    shown = [cells[heads.index("exact mean")].text for cells in page.rows("gaussian_fit")]
+    assert shown == [text(value) for value in fits["exact_mean"]]
+    ids = {element.attributes.get("id") for element in page.elements}
+    assert ids.isdisjoint({"results", "runs", "curves", "samples", "walk", "claims"})
+    links = [element.attributes["href"] for element in page.all("a")]
+    files = [link for link in links if not link.startswith("#")]
+    assert [link for link in files if not (made / "reports/small_theory" / link).is_file()] == []
 
 
 def test_the_report_prints_the_tables(made):

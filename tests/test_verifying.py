@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from divergan import jobs, publishing, store, verifying
 from divergan.plan import FOLDERS, Plan, Step
 from divergan.processes import Processes
+from synthetic_page import Read, decoded
 from tiny_study import SMALL, divergan, project
 
 pytestmark = pytest.mark.xdist_group("verifying")  # one worker, for what the module makes once
@@ -57,8 +61,42 @@ def kinds(plan: Plan) -> list[Path]:
         folder = store.place(Path(), step)
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             first.setdefault((step.verb, path.name), path)
-    published = {path.suffix: path for path in sorted(Path("reports").rglob("*")) if path.suffix in (".pdf", ".svg")}
+    published = {
+        path.suffix: path for path in sorted(Path("reports").rglob("*")) if path.suffix in (".pdf", ".html", ".svg")
+    }
     return [*first.values(), store.shelf(Path(), plan.of("train")[0]) / "generator.safetensors", *published.values()]
+
+
+def test_the_page_made_again_from_the_same_results_is_the_same_bytes_and_its_links_lead_to_files(plan):
+    page = Path("reports/smoke/index.html")
+    before, step = page.read_bytes(), plan.of("report")[0]
+    for folder in (store.place(Path(), step), store.shelf(Path(), step)):
+        shutil.rmtree(folder)
+    publishing.identity(Path(), plan).unlink()
+    page.unlink()
+    made(plan)
+    assert page.read_bytes() == before
+    links = [element.attributes["href"] for element in Read(before.decode()).all("a")]
+    files = [link for link in links if not link.startswith(("#", "http://127.0.0.1"))]
+    assert len(files) > len(plan.of("train"))
+    assert [link for link in files if not (page.parent / link).is_file()] == []
+
+
+def test_the_page_holds_the_first_images_of_every_run_and_a_walk_of_every_variant(plan):
+    page = Read(Path("reports/smoke/index.html").read_text("utf-8"))
+    data = json.loads(next(e.text for e in page.all("script") if e.attributes.get("id") == "data"))
+    assert sorted(own["run"] for own in data["sets"]) == sorted(step.key for step in plan.of("train"))
+    for own in data["sets"]:
+        step = next(s for s in plan.of("sample") if s.input("train").key == own["run"])
+        images = load_file(store.place(Path(), step) / "prior.safetensors")["images"][:40, 0]
+        pixels = decoded(own["image"]).reshape(5, 28, 8, 28).swapaxes(1, 2).reshape(40, 28, 28)
+        assert (pixels == images).all()
+    assert [walk["run"].rsplit("-s", 1)[0] for walk in data["walks"]] == list(plan.trained.variants())
+    for walk in data["walks"]:
+        frames = decoded(walk["image"]).reshape(24, 28, 8 * 28).astype(int)
+        jumps = abs(frames - np.roll(frames, 1, axis=0)).mean(axis=(1, 2))
+        assert jumps.min() > 0, "every frame is another"
+        assert jumps[0] < 3 * np.median(jumps), "closed: the last frame is beside the first"
 
 
 def test_a_whole_study_passes(plan, capsys):

@@ -1,4 +1,4 @@
-"""reports/<study>/: the PDF, figures and tables under fixed names, where people and DVC look."""
+"""reports/<study>/: the PDF, the page, figures and tables under fixed names, where people and DVC look."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from divergan.errors import DivergaNError
 from divergan.plan import Plan
 from divergan.store import link, place, written
+
+DOCUMENTS = ("report.pdf", "index.html")  # the links of the page lead from reports/<study>/
 
 
 def publish(root: Path, plan: Plan) -> Path:
@@ -24,7 +26,7 @@ def publish(root: Path, plan: Plan) -> Path:
             stale.unlink()
         for name, source, pattern in (("figures", figures, "*.svg"), ("tables", tables, "*.csv")):
             link(place(root, source), folder / name, only=pattern)
-        for name, step in (("report.pdf", report), ("metrics.json", tables)):
+        for name, step in (*((name, report) for name in DOCUMENTS), ("metrics.json", tables)):
             with written(folder / name) as temporary:
                 shutil.copyfile(place(root, step) / name, temporary)
         with written(identity(root, plan)) as temporary:
@@ -42,10 +44,11 @@ def published_files(root: Path, plan: Plan) -> dict[Path, Path]:
     """The files of reports/<study>/ and what each is a copy of, as far as that is here."""
     folder = root / "reports" / plan.study.study
     report, tables, figures = (place(root, plan.of(verb)[0]) for verb in ("report", "compare", "figures"))
+    named = [*(report / name for name in DOCUMENTS), tables / "metrics.json"]
     return (
         {folder / "figures" / path.name: path for path in figures.glob("*.svg")}
         | {folder / "tables" / path.name: path for path in tables.glob("*.csv")}
-        | {folder / path.name: path for path in (report / "report.pdf", tables / "metrics.json") if path.is_file()}
+        | {folder / path.name: path for path in named if path.is_file()}
     )
 
 

@@ -13,6 +13,7 @@ from divergan.lazy import lazy
 from divergan.metrics import METRICS
 from divergan.objectives import objective
 from divergan.params import leaves
+from divergan.pipeline.browsing import browsable, save_page
 from divergan.pipeline.files import HISTORY, SPLITS, load_images, load_tensors, samples_file
 from divergan.pipeline.job import Job
 from divergan.pipeline.models import classes_of
@@ -131,7 +132,7 @@ def figures(job: Job) -> dict[str, Any]:
 
 
 def report(job: Job) -> dict[str, Any]:
-    """report.pdf, with the values and figures that it was typeset from."""
+    """report.pdf and index.html, with the values and figures that they were made from."""
     if "chapters" in job.step.settings:
         return theory_report(job)
     from divergan.report import compile_pdf, values
@@ -146,8 +147,10 @@ def report(job: Job) -> dict[str, Any]:
         .replace({"arm": arm_labels(job)})
     )
     tables = study_tables(job)
-    write_json(job.out / "values.json", values(tables, published, provenance(job)))
+    filled = values(tables, published, provenance(job))
+    write_json(job.out / "values.json", filled)
     write_strips(tables, job.out)
+    save_page(job, browsable(job, tables, filled))
     with written(job.out / "report.pdf") as temporary:
         temporary.write_bytes(compile_pdf(job.out))
     return {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from divergan.chapters import CHAPTERS
 from divergan.lazy import lazy
+from divergan.pipeline.browsing import save_page
 from divergan.pipeline.files import finite
 from divergan.pipeline.job import Job
 from divergan.progress import shown
@@ -59,7 +60,8 @@ def theory_figures(job: Job) -> dict[str, Any]:
 
 
 def theory_report(job: Job) -> dict[str, Any]:
-    """report.pdf of the chapters, with the values and figures that it was typeset from."""
+    """report.pdf and index.html of the chapters, with the values and figures that they were made from."""
+    from divergan.page.theory import theory_content
     from divergan.report import compile_pdf
     from divergan.report.theory import theory_values
 
@@ -69,6 +71,7 @@ def theory_report(job: Job) -> dict[str, Any]:
     timings = [read_json(place(job.root, step) / "timing.json") for step in job.step.inputs]
     values = theory_values(tables, job.step.settings, facts, timings)
     write_json(job.out / "values.json", values)
+    save_page(job, theory_content(tables, values, figures))
     with written(job.out / "report.pdf") as temporary:
         temporary.write_bytes(compile_pdf(job.out, "theory.typ"))
     return {}

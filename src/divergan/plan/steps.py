@@ -19,7 +19,7 @@ from divergan.objectives import declared
 
 PUBLISHED = Path("data/published.csv")
 CLAIMS = Path("claims.yaml")
-REPORT_TEXTS = Path(__file__).parents[1] / "report"
+REPORT_TEXTS = (("report", "*.typ"), ("report", "*.bib"), ("page", "page.*"), ("page/vendor", "*.js"))
 FOLDERS = {  # verb -> the folder of its results, in pipeline order
     "data": "data",
     "features": "features",
@@ -93,7 +93,8 @@ def declared_objective(name: str) -> str:
 
 def printed(study: Any) -> dict[str, Any]:
     """What every report rests on beside its inputs."""
-    texts = [*sorted(REPORT_TEXTS.glob("*.typ")), *sorted(REPORT_TEXTS.glob("*.bib"))]
+    package = Path(__file__).parents[1]
+    texts = [path for folder, pattern in REPORT_TEXTS for path in sorted((package / folder).glob(pattern))]
     return {
         "study": study.model_dump(include={"study", "title", "question"}),
         "texts": {path.name: file_sha256(path) for path in texts},
