@@ -132,12 +132,13 @@ def figures(key: Key = "figures", params: Params = PARAMS) -> None:
 @app.command(rich_help_panel=PIPELINE)
 def report(key: Key = "report", params: Params = PARAMS) -> None:
     """Typeset the PDF and publish reports/<study>/, where people look."""
-    from divergan import publishing, store
+    from divergan import jobs, publishing, store
 
     plan = make("report", key, params)
     publishing.publish(ROOT, plan)
     store.tidy(ROOT, plan)
-    print(f"reports/{plan.study.study}/report.pdf")
+    print(f"reports/{plan.study.study}/report.pdf", flush=True)
+    jobs.take_over(ROOT, plan)
 
 
 @app.command("import", rich_help_panel=ASK)
