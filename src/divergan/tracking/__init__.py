@@ -7,7 +7,7 @@ Environment: MLFLOW_TRACKING_URI names another database or server than `<root>/m
 turns tracking off, and MLflow is then never imported.
 """
 
-from divergan.tracking.database import import_mlflow, is_off, ui_command, warn, without_secrets
+from divergan.tracking.database import import_mlflow, is_off, page_of, ui_command, warn, without_secrets
 from divergan.tracking.finished import Finished, record
 from divergan.tracking.live import RECIPE_TAG, Live, run
 from divergan.tracking.views import Study, addresses
@@ -20,6 +20,7 @@ __all__ = [
     "addresses",
     "import_mlflow",
     "is_off",
+    "page_of",
     "record",
     "run",
     "ui_command",

@@ -7,7 +7,8 @@ most of the time that bringing them took. A server is told through the client, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from io import BufferedIOBase
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,7 +42,7 @@ class Bulk:
     def log_artifact(self, run_id: str, path: str, folder: str | None = None) -> None:
         self.client.log_artifact(run_id, path, folder)
 
-    def log_stream(self, run_id: str, stream: BinaryIO, name: str) -> None:
+    def log_stream(self, run_id: str, stream: BufferedIOBase, name: str) -> None:
         self.client.log_stream(run_id, stream, name)
 
     def set_terminated(self, run_id: str, status: str, end_time: int) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from divergan.errors import DivergaNError
 
@@ -90,19 +90,33 @@ def artifacts_of(root: Path) -> str:
 
 
 def shown_studies(root: Path, view: str) -> dict[str, str]:
-    """Study -> id of its experiment, for those that have this view; asked of SQLite, for MLflow takes seconds."""
-    path = database_file(address_of(root))
-    if path is None or not path.is_file():
-        return {}
+    """Study -> id of its experiment, for those that have this view."""
     having = (
         "SELECT name, experiment_id FROM experiments JOIN experiment_tags USING (experiment_id) "
         "WHERE lifecycle_stage = 'active' AND key = ? ORDER BY last_update_time DESC"
     )
+    return {name: str(number) for name, number in asked(root, having, view)}
+
+
+def page_of(root: Path, tag: str, value: str) -> str | None:
+    """The page of the newest run with this tag, below the UI's address; None where no database knows it."""
+    having = (
+        "SELECT experiment_id, run_uuid FROM runs JOIN tags USING (run_uuid) "
+        "WHERE lifecycle_stage = 'active' AND key = ? AND value = ? ORDER BY start_time DESC LIMIT 1"
+    )
+    return next((f"#/experiments/{number}/runs/{run}" for number, run in asked(root, having, tag, value)), None)
+
+
+def asked(root: Path, question: str, *values: str) -> list[tuple[Any, ...]]:
+    """Asked of SQLite itself, for MLflow takes seconds; nothing where it keeps its runs elsewhere, or has none yet."""
+    path = database_file(address_of(root))
+    if path is None or not path.is_file():
+        return []
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return {name: str(number) for name, number in connection.execute(having, (view,))}
+            return connection.execute(question, values).fetchall()
     except sqlite3.Error:
-        return {}  # no database of MLflow's, as the UI will say
+        return []  # no database of MLflow's, as `divergan ui` will say
 
 
 def ui_command(root: Path, port: int) -> tuple[list[str], dict[str, str]]:
