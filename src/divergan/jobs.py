@@ -127,7 +127,8 @@ def described(step: Step, commit: str | None) -> dict[str, Any]:
 def finished_run(root: Path, step: Step) -> dict[str, Any]:
     """The same of a finished run, with the seconds that it took."""
     folder = store.place(root, step)
-    seconds = store.read_json(folder / "timing.json")["wall_seconds"]
+    # MLflow's list begins with the newest: with what compares all.
+    seconds = 0.0 if step.verb == "compare" else store.read_json(folder / "timing.json")["wall_seconds"]
     return described(step, store.read_json(folder / store.RUN)["commit"]) | {"seconds": seconds}
 
 

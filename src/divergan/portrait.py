@@ -115,7 +115,8 @@ def print_portrait(found: dict[str, Any]) -> None:
     if found["samplers"]:
         names = [name for name in FIRST if any(name in own for own in found["samplers"].values())]
         ways = Table("sampler", *names, box=SIMPLE)
-        for sampler, own in found["samplers"].items():
+        prior = {row["metric"]: row["value"] for row in found["metrics"]}
+        for sampler, own in {PRIOR: prior, **found["samplers"]}.items():
             ways.add_row(sampler, *(digits(own.get(name)) for name in names))
         console.print(ways)
     if curve := [row for row in found["fid_over_training"] if row["fid"] is not None]:

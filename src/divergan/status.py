@@ -23,6 +23,7 @@ from divergan.schedule import jobs_of, makespan
 
 PACE = "timing.csv"  # a training appends to it with every row of its history: step, images a second
 WATCH_SECONDS = 2.0
+TELLING = 20.0  # seconds that must have been estimated before what they took corrects other estimates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +200,7 @@ def corrections(root: Path, made: Sequence[Step]) -> dict[str, float]:
                 own = sums.setdefault(name, [0.0, 0.0])
                 own[0] += float(store.read_json(timing)["wall_seconds"])
                 own[1] += core_seconds(step)
-    return {name: measured / estimated for name, (measured, estimated) in sums.items() if estimated}
+    return {name: measured / estimated for name, (measured, estimated) in sums.items() if estimated >= TELLING}
 
 
 def command(plan: Plan, cores: int, snakemake: Snakemake) -> str | None:
@@ -257,7 +258,7 @@ def lines(now: Status) -> Iterable[str]:
     yield held(now.snakemake)
     if now.made + now.in_store < now.steps:
         s = "s" * (now.cores > 1)
-        yield f"About {duration(now.seconds_left)} left on {now.cores} core{s}, by what was measured so far."
+        yield f"About {duration(now.seconds_left)} left on {now.cores} core{s}: an estimate, corrected by what was measured so far."
     if now.goes_on_with:
         yield f"It goes on with: [bold]{escape(now.goes_on_with)}[/]"
     elif now.made == now.steps:
