@@ -142,18 +142,28 @@ def test_mlflow_watches_a_training_that_lasts_and_no_other(plan, monkeypatch, se
     assert opened == watched
 
 
-def test_the_tables_bring_every_run_to_mlflow_that_was_not_watched(plan, monkeypatch):
-    from divergan import pipeline
-
+def test_the_report_brings_every_run_to_mlflow_that_was_not_watched(plan, monkeypatch):
     taken = []
-    monkeypatch.setattr(jobs, "take_over", lambda root, steps: taken.extend(steps))
-    monkeypatch.setattr(store, "exists", lambda root, step: step.verb != "compare")
-    monkeypatch.setattr(store, "intact", store.exists)
-    monkeypatch.setattr(pipeline, "compare", lambda job: {})
-    (tables,) = plan.of("compare")
-    made(tables)
-    assert sorted(step.key for step in taken) == sorted(step.key for verb in jobs.TRACKED for step in plan.of(verb))
-    assert len(taken) == 4 + 5
+
+    def record(root, study, runs):
+        taken.extend(described["kind"] for described, _ in runs)
+        assert study.recipes == {step.hash for step in plan.steps}
+        return len(runs)
+
+    monkeypatch.setattr(tracking, "record", record)
+    monkeypatch.setattr(store, "exists", lambda root, step: True)
+    monkeypatch.setattr(jobs, "finished_run", lambda root, step: jobs.described(step, "commit"))
+    assert jobs.track(Path(), plan) == "10 of 10 finished runs of smoke were new to MLflow"
+    assert sorted(taken) == ["compare"] + ["evaluate"] * 5 + ["train"] * 4
+
+
+def test_without_mlflow_the_report_warns(plan, monkeypatch, capfd):
+    def refuse(root, study, runs):
+        raise DivergaNError("no database")
+
+    monkeypatch.setattr(tracking, "record", refuse)
+    jobs.take_over(Path(), plan)
+    assert "warning: tracking stops" in capfd.readouterr().err
 
 
 def flip(step, name: str) -> None:

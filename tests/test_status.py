@@ -174,7 +174,8 @@ def test_a_lock_that_nobody_holds_is_no_running_step(tmp_path):
     assert not is_locked(folder)
     folder.with_name("abc.lock").touch()
     assert not is_locked(folder)
-    code = "import sys, time; from filelock import FileLock\nwith FileLock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    code = "import sys, time; from filelock import FileLock\n"
+    code += "with FileLock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
     holder = subprocess.Popen([sys.executable, "-c", code, f"{folder}.lock"], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline() == "held\n"
@@ -229,7 +230,7 @@ def test_watch_ends_on_ctrl_c_with_one_line(root):
     )
     time.sleep(4)
     watching.send_signal(signal.SIGINT)
-    out, err = watching.communicate(timeout=30)
+    _, err = watching.communicate(timeout=30)
     assert watching.returncode == 130
     assert err == "stopped: the same command goes on from what is there\n"
 

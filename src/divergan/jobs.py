@@ -87,7 +87,13 @@ def track(root: Path, plan: Plan) -> str:
     if isinstance(plan.study, Theory):
         return f"{plan.file} has no run for MLflow: it trains no generator on images"
     told = plan.study.model_dump(include={"title", "question"})
-    study = tracking.Study(name=plan.study.study, recipes=frozenset(step.hash for step in plan.steps), **told)
+    study = tracking.Study(
+        name=plan.study.study,
+        recipes=frozenset(step.hash for step in plan.steps),
+        comparison=plan.of("compare")[0].hash,
+        variants=tuple(dict.fromkeys(step.key.rsplit("-s", 1)[0] for step in plan.of("train"))),
+        **told,
+    )
     runs = [(finished_run(root, step), partial(contents, root, plan, step)) for step in steps]
     return f"{tracking.record(root, study, runs)} of {len(steps)} finished runs of {study.name} were new to MLflow"
 

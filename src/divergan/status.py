@@ -258,7 +258,7 @@ def lines(now: Status) -> Iterable[str]:
     yield held(now.snakemake)
     if now.made + now.in_store < now.steps:
         s = "s" * (now.cores > 1)
-        yield f"About {duration(now.seconds_left)} left on {now.cores} core{s}: an estimate, corrected by what was measured so far."
+        yield f"About {duration(now.seconds_left)} left on {now.cores} core{s}: estimated, corrected by measurements."
     if now.goes_on_with:
         yield f"It goes on with: [bold]{escape(now.goes_on_with)}[/]"
     elif now.made == now.steps:

@@ -54,7 +54,8 @@ def record(root: Path, study: Study, runs: Sequence[Finished]) -> int:
                 for described, _ in runs
                 if described["recipe"] not in found or found[described["recipe"]].info.status not in CLOSED
             }
-        describe(client, experiment_id, study)
+        compared = open_runs.get(study.comparison) or found.get(study.comparison)
+        describe(client, experiment_id, study, compared.info.run_id if compared else None)
         _place(client, found, study.recipes)
         bulk = bulk_of(client)
         for described, rest in runs:

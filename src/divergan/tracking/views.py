@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from divergan.tracking.database import shown_studies
 
@@ -19,9 +19,8 @@ VIEW = "mlflow.sharedViewState.comparison"  # MLflow lists the tags of this form
 BARS = ("fid", "kid", "precision", "recall")
 CURVE = "fid_over_training"
 COMPARED = "tags.kind = 'evaluate' AND tags.sampler = 'prior' AND tags.plan = 'present'"
-TABLES = "tags.kind = 'compare'"
 NOTE = """\
-Compare the variants: [charts]({charts}) · [table, intervals and pictures]({tables})
+Compare the variants: {places}
 
 **{title}**. {question}
 
@@ -40,16 +39,21 @@ class Study:
     title: str
     question: str
     recipes: frozenset[str] = field(repr=False)
+    comparison: str  # the recipe of the run that compares all
+    variants: tuple[str, ...] = ()
 
 
-def describe(client: MlflowClient, experiment_id: str, study: Study) -> None:
-    """Give the study's experiment its description and the view, where it has others."""
+def describe(client: MlflowClient, experiment_id: str, study: Study, comparison: str | None) -> None:
+    """Give the study's experiment its description and the view, where it has others; `comparison` is a run's id."""
     tags = client.get_experiment(experiment_id).tags
+    places = [f"[charts]({charts(experiment_id)})"]
+    if comparison:
+        places.append(f"[table, intervals and pictures](#/experiments/{experiment_id}/runs/{comparison})")
     note = NOTE.format(
-        charts=charts(experiment_id), tables=tables(experiment_id), name=study.name, title=study.title,
+        places=" · ".join(places), name=study.name, title=study.title,
         question=study.question,
     )  # fmt: skip
-    for name, value in {"mlflow.note.content": note, VIEW: view()}.items():
+    for name, value in {"mlflow.note.content": note, VIEW: view(study.variants)}.items():
         if tags.get(name) != value:
             client.set_experiment_tag(experiment_id, name, value)
 
@@ -65,11 +69,7 @@ def charts(experiment_id: str) -> str:
     return f"#/experiments/{experiment_id}/runs?{query}"
 
 
-def tables(experiment_id: str) -> str:
-    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&searchFilter={quote(TABLES)}"
-
-
-def view() -> str:
+def view(variants: Iterable[str]) -> str:
     """A saved view as MLflow's pages keep it: bars of each metric's mean over seeds, a colour a variant."""
     section = {"uuid": "comparison", "name": "Mean over seeds", "display": True, "isReordered": True, "columns": 2}
     state = {
@@ -77,6 +77,7 @@ def view() -> str:
         "orderByKey": "metrics.`fid`",
         "orderByAsc": True,
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "variant"}]},
+        "groupsExpanded": {f"tag.variant.{name}": False for name in variants},  # the list is then the charts' legend
         "useGroupedValuesInCharts": True,
         "runsHiddenMode": "SHOW_ALL",
         "hideEmptyCharts": True,
