@@ -81,7 +81,7 @@ def test_a_step_that_uses_no_gpu_needs_none_where_the_others_have_one(plan):
         shutil.rmtree(store.shelf(Path(), plan.of(verb)[0]))
         shutil.rmtree(store.place(Path(), plan.of(verb)[0]))
     assert jobs.make(Path(), plan.of("data")[0], "cuda", 1).endswith("made")
-    assert jobs.facts(Path(), plan.of("data")[0])["environment"]["device"] == "cpu"
+    assert store.read_json(store.place(Path(), plan.of("data")[0]) / store.RUN)["environment"]["device"] == "cpu"
     with pytest.raises(DivergaNError, match="torch sees no CUDA device"):
         jobs.make(Path(), plan.of("features")[0], "cuda", 1)
 

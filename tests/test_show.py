@@ -148,7 +148,7 @@ def test_the_first_rows_of_the_grid_fit_the_terminal(tmp_path):
     Image.new("RGB", (242, 242), "#ff0000").save(path)
     rows = portrait.drawn(path, 100).plain.splitlines()
     assert {len(row) for row in rows} == {100}
-    assert len(rows) == 25, "half of the grid's height, two pixels a row"
+    assert len(rows) == 24, "half of the grid's height, two pixels a row"
 
 
 def test_as_json_it_is_one_document(root):

@@ -125,7 +125,7 @@ def print_portrait(found: dict[str, Any]) -> None:
             f"FID over training  {sparkline([row['fid'] for row in curve])}  {digits(first['fid'])} at step "
             f"{first['step']}, {digits(last['fid'])} at step {last['step']}"
         )
-    if found["picture"] and console.is_terminal and console.color_system == "truecolor":
+    if found["picture"] and console.color_system == "truecolor" and not console.no_color:
         console.print(drawn(Path(found["picture"]), console.width))
     for name in ("picture", "recipe", "mlflow"):
         if found[name]:
