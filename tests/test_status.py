@@ -151,10 +151,9 @@ def test_what_the_store_has_is_not_waited_for(root):
 def test_a_measured_pace_corrects_the_estimate(root):
     plan = Plan(Path("params.yaml"))
     (data,) = plan.of("data")
-    usual = telling.corrections(Path(), [data])
-    assert usual == {}, "one short step tells nothing"
     timing = store.place(Path(), data) / "timing.json"
     timing.write_text(json.dumps({"wall_seconds": 30.0}))
+    assert telling.corrections(Path(), [data]) == {}, "one short step tells nothing"
     factors = telling.corrections(Path(), [data] * 10)
     assert factors["data"] == factors[""] == pytest.approx(10 * 30.0 / (10 * 3.0))
 
