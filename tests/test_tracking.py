@@ -320,6 +320,12 @@ def test_a_run_whose_writing_failed_is_completed_by_the_next_record(root, tmp_pa
     missing = [(tmp_path / "none.png", "none.png")]
     with pytest.raises(DivergaNError, match=r"none\.png"):
         record(root, "bad", **contents(tmp_path, pictures=missing))
+    first, second = (FACTS | {"recipe": recipe} for recipe in ("before", "bad"))
+    with pytest.raises(DivergaNError, match=r"none\.png"):
+        tracking.record(
+            root, STUDY, [(first, lambda: contents(tmp_path)), (second, lambda: contents(tmp_path, pictures=missing))]
+        )
+    assert everything(root, "before")["status"] == "FAILED", "what was before it is written"
     assert record(root, "bad", **contents(tmp_path)) == 1
     assert len(everything(root, "bad")["points"]["loss"]) == 1200
     assert record(root, "bad", **contents(tmp_path)) == 0

@@ -58,13 +58,15 @@ def record(root: Path, study: Study, runs: Sequence[Finished]) -> int:
         describe(client, experiment_id, study, compared.info.run_id if compared else None)
         _place(client, found, study.recipes)
         bulk = bulk_of(client)
-        for described, rest in runs:
-            if (recipe := described["recipe"]) in open_runs:
-                name, is_new = described["name"], recipe not in found
-                writer = bulk if bulk and is_new else client
-                _complete(writer, open_runs[recipe], described, rest(), is_new=is_new)
-        if bulk:
-            bulk.write()
+        try:
+            for described, rest in runs:
+                if (recipe := described["recipe"]) in open_runs:
+                    name, is_new = described["name"], recipe not in found
+                    writer = bulk if bulk and is_new else client
+                    _complete(writer, open_runs[recipe], described, rest(), is_new=is_new)
+        finally:  # those before one that fails
+            if bulk:
+                bulk.write()
     except Exception as error:
         raise DivergaNError(
             f"the run {name} cannot be tracked in {without_secrets(address_of(root))} ({brief(error)}): "
