@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors import SafetensorError
 
 from divergan import cli, store
 from divergan.plan import Plan
-from tiny_study import SMALL, divergan, edited, project
+from tiny_study import SMALL, divergan, edited, environment, project
 from tiny_training import noise, trained
 
 RUN = "kl.stabilised-s0"
@@ -192,6 +196,38 @@ def test_damaged_kept_weights_are_told_before_anything_is_trained(call, root):
     assert f"`git checkout -- {kept}`" in told
 
 
+def test_ctrl_c_while_modules_are_imported_is_one_line(with_a_run):
+    """The command is stopped as early as it can be: when its own file is loaded."""
+    code = "import builtins, os, signal, divergan.cli as cli\nreal = builtins.__import__\n"
+    code += "def stopped(name, *rest):\n    if name == 'divergan.commands': os.kill(os.getpid(), signal.SIGINT)\n"
+    code += "    return real(name, *rest)\nbuiltins.__import__ = stopped\ncli.main()"
+    done = subprocess.run([sys.executable, "-c", code, "plan"], cwd=with_a_run, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "stopped: the same command goes on from what is there\n"
+
+
+def test_ctrl_c_ends_the_ui_and_all_its_processes(tmp_path):
+    """A server of its own stands for MLflow's, which takes half a minute to start here."""
+    script = tmp_path / "server.py"
+    script.write_text(
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(child.pid, flush=True)\ntime.sleep(60)\n"
+    )
+    code = "import os, sys; from divergan.commands import app, asking\nfrom divergan import cli, tracking\n"
+    code += f"tracking.ui_command = lambda root, port: ([sys.executable, {str(script)!r}], {{}})\ncli.main()"
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        ui = subprocess.Popen(
+            [sys.executable, "-c", code, "ui"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        child = Path("/proc", ui.stdout.readline().strip())
+        assert child.exists()
+        ui.send_signal(stop)
+        _, err = ui.communicate(timeout=30)
+        assert (ui.returncode, err) == (130, "stopped: the same command goes on from what is there\n")
+        assert not child.exists() or "Z" in (child / "stat").read_text().split()[2]
+
+
 def test_an_error_in_a_process_of_its_own_is_the_same(with_a_run):
     done = divergan(with_a_run, "train", "nonsense")
     assert (done.returncode, done.stdout) == (2, "")
@@ -326,8 +362,13 @@ def test_help_lists_the_verbs_in_order(call):
     verbs = ["data", "features", "train", "sample", "evaluate", "compare", "figures", "report"]
     places = [out.index(f"│ {verb} ") for verb in verbs]
     assert places == sorted(places)
-    for verb in (*verbs, "plan", "where", "explain", "prune", "tidy", "track", "ui"):
-        assert call(verb, "--help")[0] == 0
+    others = ["plan", "status", "show", "claims", "where", "explain", "verify", "ui", "prune", "tidy", "track"]
+    for verb in (*verbs, *others):
+        code, text, _ = call(verb, "--help")
+        assert code == 0
+        told = " ".join(text.partition("Usage: ")[2].partition("\n")[2].split())
+        assert f": divergan {verb}" in told, f"{verb} has no example"
+    assert "\x1b[" not in out, "nor colours in a pipe"
 
 
 def test_two_studies_share_what_they_have_in_common(tmp_path, monkeypatch):
@@ -339,3 +380,68 @@ def test_two_studies_share_what_they_have_in_common(tmp_path, monkeypatch):
     assert store.adopt(Path(), theirs.of("data")[0])
     assert store.tidy(Path(), ours) == [], "and tidying one leaves the other alone"
     assert store.exists(Path(), theirs.of("data")[0])
+
+
+# --- for machines
+
+
+def test_json_is_one_document_a_command(call, root):
+    (folder,) = (root / "results/smoke/runs").iterdir()
+
+    def document(*arguments: str, code: int = 0) -> Any:
+        found = call(*arguments, "--json")
+        assert found[0] == code, found
+        return json.loads(found[1])
+
+    plan = document("plan", "--cores", "3")
+    assert (plan["study"], plan["cores"], len(plan["steps"])) == ("smoke", 3, 18)
+    assert {step["state"] for step in plan["steps"]} == {"made", "to make"}
+    made = next(step for step in plan["steps"] if step["key"] == RUN and step["verb"] == "train")
+    assert (made["folder"], made["why"]) == (str(folder), None)
+    assert 0 < plan["seconds"] <= plan["core_seconds"]
+    assert document("where", RUN, "embedded")[RUN] == str(folder)
+    explained = document("explain", str(folder))
+    assert (explained["recipe"]["key"], explained["run"]["verb"], explained["damaged"]) == (RUN, "train", [])
+    verified = document("verify", code=1)
+    assert (verified["whole"], verified["problems"], len(verified["absent"])) == (False, [], 16)
+    assert {entry["name"] for entry in document("objectives")} >= {"kl", "bce"}
+    assert document("status")["waiting"] == 16
+
+
+def test_with_json_an_error_is_on_standard_error_alone(call):
+    for arguments in (["claims"], ["where", "nonsense"], ["explain", "none"], ["plan", "--params", "none.yaml"]):
+        told = call(*arguments, "--json")
+        refusal(told)
+        assert told[1] == ""
+
+
+# --- completion
+
+
+def completed(folder: Path, *words: str) -> list[str]:
+    """What bash is given for the last word of a command line."""
+    own = {"_DIVERGAN_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(("divergan", *words))}
+    own["COMP_CWORD"] = str(len(words))
+    code = "import sys; sys.argv[0] = 'divergan'; from divergan.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment(**own), capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("train", "kl"), ["kl.stabilised-s0", "kl.stabilised-s1"]),
+        (("show", "bce.stabilised-s"), ["bce.stabilised-s0", "bce.stabilised-s1"]),
+        (("where", "re"), ["real", "report"]),
+        (("sample", "kl.stabilised-s0"), ["kl.stabilised-s0", "kl.stabilised-s0.prior"]),
+        (("check", "jensen_shannon_"), ["jensen_shannon_as_published"]),
+        (("train", "--params", "par"), ["params.yaml"]),
+        (("train", "--params", "none.yaml", "kl"), []),
+        (("sta",), ["status"]),
+    ],
+)
+def test_a_shell_completes(with_a_run, words, found):
+    assert sorted(completed(with_a_run, *words)) == sorted(found)

@@ -112,7 +112,7 @@ SAME = {
         "SECRET = 3\nREVERSE_KL = FDivergence(",
     ),
     "a module imported": ("training.py", "import copy\n", "import copy\nimport json\n"),
-    "tracking": ("tracking.py", "def ", "def added():\n    return 2\n\n\ndef "),
+    "tracking": ("tracking/live.py", "def ", "def added():\n    return 2\n\n\ndef "),
     "progress": ("progress.py", "LINES = 10", "LINES = 20"),
     "a limit on parameters": ("params/training.py", "ge=2", "ge=1"),
     "where results lie": ("store.py", 'RECIPE = "recipe.json"', 'RECIPE = "made_from.json"'),

@@ -81,7 +81,7 @@ def test_a_step_that_uses_no_gpu_needs_none_where_the_others_have_one(plan):
         shutil.rmtree(store.shelf(Path(), plan.of(verb)[0]))
         shutil.rmtree(store.place(Path(), plan.of(verb)[0]))
     assert jobs.make(Path(), plan.of("data")[0], "cuda", 1).endswith("made")
-    assert jobs.facts(Path(), plan.of("data")[0])["environment"]["device"] == "cpu"
+    assert store.read_json(store.place(Path(), plan.of("data")[0]) / store.RUN)["environment"]["device"] == "cpu"
     with pytest.raises(DivergaNError, match="torch sees no CUDA device"):
         jobs.make(Path(), plan.of("features")[0], "cuda", 1)
 
@@ -142,18 +142,28 @@ def test_mlflow_watches_a_training_that_lasts_and_no_other(plan, monkeypatch, se
     assert opened == watched
 
 
-def test_the_tables_bring_every_run_to_mlflow_that_was_not_watched(plan, monkeypatch):
-    from divergan import pipeline
-
+def test_the_report_brings_every_run_to_mlflow_that_was_not_watched(plan, monkeypatch):
     taken = []
-    monkeypatch.setattr(jobs, "take_over", lambda root, steps: taken.extend(steps))
-    monkeypatch.setattr(store, "exists", lambda root, step: step.verb != "compare")
-    monkeypatch.setattr(store, "intact", store.exists)
-    monkeypatch.setattr(pipeline, "compare", lambda job: {})
-    (tables,) = plan.of("compare")
-    made(tables)
-    assert sorted(step.key for step in taken) == sorted(step.key for verb in jobs.TRACKED for step in plan.of(verb))
-    assert len(taken) == 4 + 5
+
+    def record(root, study, runs):
+        taken.extend(described["kind"] for described, _ in runs)
+        assert study.recipes == {step.hash for step in plan.steps}
+        return len(runs)
+
+    monkeypatch.setattr(tracking, "record", record)
+    monkeypatch.setattr(store, "exists", lambda root, step: True)
+    monkeypatch.setattr(jobs, "finished_run", lambda root, step: jobs.described(step, "commit"))
+    assert jobs.track(Path(), plan) == "10 of 10 finished runs of smoke were new to MLflow"
+    assert sorted(taken) == ["compare"] + ["evaluate"] * 5 + ["train"] * 4
+
+
+def test_without_mlflow_the_report_warns(plan, monkeypatch, capfd):
+    def refuse(root, study, runs):
+        raise DivergaNError("no database")
+
+    monkeypatch.setattr(tracking, "record", refuse)
+    jobs.take_over(Path(), plan)
+    assert "warning: tracking stops" in capfd.readouterr().err
 
 
 def flip(step, name: str) -> None:
@@ -228,11 +238,13 @@ def test_a_job_reads_what_its_own_step_and_those_before_it_reach(plan):
 
 
 def test_the_report_reads_its_parameter_file_once(plan, monkeypatch):
-    from divergan import cli, params, publishing
+    from divergan import params, publishing
+    from divergan.commands import pipeline as commands
 
     reads, read = [], params.read
     monkeypatch.setattr(params, "read", lambda file: reads.append(file) or read(file))
     monkeypatch.setattr(jobs, "make", lambda *_: "made")
     monkeypatch.setattr(publishing, "publish", lambda *_: None)
-    cli.report("report", Path("params.yaml"))
+    monkeypatch.setenv("DIVERGAN_TRACKING", "off")
+    commands.report("report", Path("params.yaml"))
     assert len(reads) == 1

@@ -125,7 +125,6 @@ def test_jobs_that_compute_on_a_gpu_hold_one_and_no_other_does(tmp_path, monkeyp
     monkeypatch.setattr(leases.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(provenance, "cuda_devices", lambda: ["3", "5"])
     monkeypatch.setattr(provenance, "prepare_torch", lambda device, threads: None)
-    monkeypatch.setattr(jobs, "take_over", lambda root, steps: None)
     for step in Plan(Path("params.yaml")).steps:
         monkeypatch.setattr(pipeline, step.verb, lambda job: {"device": job.device}, raising=False)
         with monkeypatch.context() as patch:

@@ -164,7 +164,7 @@ def test_the_ui_listens_on_this_machine_alone_and_keeps_the_password_to_itself(t
 
 
 def test_mlflow_tells_nobody_of_what_we_start():
-    code = "from divergan import tracking; tracking._import_mlflow()\n"
+    code = "from divergan import tracking; tracking.import_mlflow()\n"
     code += "from mlflow.telemetry.utils import is_telemetry_disabled as off; print(off())"
     deciding = ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "CI", "PYTEST_CURRENT_TEST")
     without = {name: value for name, value in os.environ.items() if name not in deciding}
@@ -191,8 +191,9 @@ def test_a_password_in_the_address_of_the_runs_is_shown_nowhere(tmp_path, monkey
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("DIVERGAN_TRACKING", "on")
     run = {"experiment": "e", "name": "n", "recipe": "r", "kind": "train", "params": {}, "tags": {}}
+    study = tracking.Study(name="e", title="", question="", recipes=frozenset(), comparison="")
     with pytest.raises(DivergaNError, match="cannot be tracked in") as caught:
-        tracking.record(tmp_path, **run, history=[], pictures=[], artifacts=[], outcome="finished")
+        tracking.record(tmp_path, study, [(run, dict)])
     with tracking.run(tmp_path, **run):
         pass
     told = capfd.readouterr()

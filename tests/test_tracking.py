@@ -16,6 +16,7 @@ import pytest
 
 from divergan import tracking
 from divergan.errors import DivergaNError
+from divergan.tracking import live as live_runs
 
 FACTS = {
     "experiment": "smoke",
@@ -52,6 +53,14 @@ def curve(root: Path, recipe: str, key: str = "loss") -> list[tuple[int, float]]
     return sorted((point.step, point.value) for point in client.get_metric_history(found.info.run_id, key))
 
 
+STUDY = tracking.Study(name="smoke", title="Smoke", question="Does it burn?", recipes=frozenset(), comparison="")
+
+
+def record(root: Path, recipe: str, study: tracking.Study = STUDY, described: dict | None = None, **rest) -> int:
+    """One finished run."""
+    return tracking.record(root, study, [(FACTS | {"recipe": recipe} | (described or {}), lambda: rest)])
+
+
 def log(root: Path, recipe: str, steps: range, outcome: str | None, scale: float = 1.0, **other) -> None:
     with tracking.run(root, recipe=recipe, **FACTS | other) as live:
         for step in steps:
@@ -81,7 +90,7 @@ def test_a_finished_run_shows_its_facts(root, tmp_path, capfd):
     folder = root / "mlartifacts" / found.info.run_id / "artifacts"
     assert (folder / "pictures" / "step-000100.png").read_bytes() == b"pixels"
     assert (folder / "history.csv").exists()
-    assert "Study **smoke**" in client.get_experiment(found.info.experiment_id).tags["mlflow.note.content"]
+    assert "A study of divergan" in client.get_experiment(found.info.experiment_id).tags["mlflow.note.content"]
 
 
 def test_a_diverged_run_is_failed_and_says_so(root):
@@ -114,7 +123,7 @@ def test_points_reach_the_database_while_the_run_goes_on(root, monkeypatch):
     with tracking.run(root, recipe="live", **FACTS) as live:
         live.metrics(0, {"loss": 0.0})
         assert curve(root, "live") == []
-        monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)
+        monkeypatch.setattr(live_runs, "FLUSH_SECONDS", 0.0)
         live.metrics(1, {"loss": 1.0})
         assert curve(root, "live") == [(0, 0.0), (1, 1.0)]
 
@@ -125,13 +134,13 @@ def test_record_rebuilds_completes_and_then_leaves_alone(root, tmp_path):
     rest = {"pictures": [(picture, "grid.png")], "artifacts": [picture], "outcome": "finished"}
     history = [(step, {"loss": float(step), "score": 0.0}) for step in range(1500)]  # more than one batch
     log(root, "rebuilt", range(0, 10, 3), None)  # what a run left when its tracking stopped, with holes
-    assert tracking.record(root, recipe="rebuilt", history=history, **FACTS, **rest)
+    assert record(root, "rebuilt", history=history, **rest)
     assert curve(root, "rebuilt") == [(step, float(step)) for step in range(1500)]
     assert len(curve(root, "rebuilt", "score")) == 1500
     _, (found,) = stored(root, "rebuilt")
     assert found.info.status == "FINISHED"
     assert (root / "mlartifacts" / found.info.run_id / "artifacts" / "pictures" / "grid.png").exists()
-    assert not tracking.record(root, recipe="rebuilt", history=[(9999, {"loss": 0.0})], **FACTS, **rest)
+    assert not record(root, "rebuilt", history=[(9999, {"loss": 0.0})], **rest)
     assert len(curve(root, "rebuilt")) == 1500
 
 
@@ -169,7 +178,7 @@ def test_a_broken_database_warns_once_and_training_goes_on(spoil, tmp_path, capf
     assert lines[0].startswith("warning: tracking stops") and "divergan track" in lines[0]
     with pytest.raises(DivergaNError, match=r"mlflow\.db"):
         rest = {"history": CURVE, "pictures": [], "artifacts": [], "outcome": "finished"}
-        tracking.record(tmp_path, recipe="broken", **FACTS, **rest)
+        record(tmp_path, "broken", **rest)
 
 
 def test_an_error_on_the_way_warns_once_and_record_completes_the_run(root, tmp_path, capfd):
@@ -182,9 +191,9 @@ def test_an_error_on_the_way_warns_once_and_record_completes_the_run(root, tmp_p
     assert len(capfd.readouterr().err.splitlines()) == 1
     rest = {"pictures": [(picture, "grid.png")], "artifacts": [], "outcome": "finished"}
     with pytest.raises(DivergaNError, match=r"grid\.png"):
-        tracking.record(root, recipe="half", history=CURVE, **FACTS, **rest)
+        record(root, "half", history=CURVE, **rest)
     picture.write_bytes(b"pixels")
-    assert tracking.record(root, recipe="half", history=CURVE, **FACTS, **rest)
+    assert record(root, "half", history=CURVE, **rest)
     assert curve(root, "half") == [(step, values["loss"]) for step, values in CURVE]
 
 
@@ -199,10 +208,11 @@ def test_off_never_imports_mlflow(tmp_path):
         f"facts = {FACTS!r} | {{'recipe': 'off'}}\n"
         "with tracking.run(Path(sys.argv[1]), **facts) as live:\n"
         "    live.metrics(0, {'loss': 0.0}); live.finish('finished')\n"
-        "wrote = tracking.record(Path(sys.argv[1]), **facts, history=[], pictures=[], artifacts=[], outcome='x')\n"
+        "study = tracking.Study(name='s', title='', question='', recipes=frozenset(), comparison='')\n"
+        "wrote = tracking.record(Path(sys.argv[1]), study, [(facts, dict)])\n"
         "assert not wrote and 'mlflow' not in sys.modules"
     )
-    source = str(Path(tracking.__file__).parents[1])
+    source = str(Path(tracking.__file__).parents[2])
     environment = os.environ | {"DIVERGAN_TRACKING": "off", "PYTHONPATH": source}
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True)
     assert not list(tmp_path.iterdir())
@@ -215,7 +225,7 @@ def start_together(root: Path, barrier, recipe: str) -> None:
 
 
 def test_eight_processes_on_a_fresh_database_lose_and_double_nothing(tmp_path, capfd):
-    tracking._import_mlflow()  # once, before the fork: it takes each process seconds
+    tracking.import_mlflow()  # once, before the fork: it takes each process seconds
     fork = multiprocessing.get_context("fork")
     barrier = fork.Barrier(8)
     processes = [fork.Process(target=start_together, args=(tmp_path, barrier, f"r{index}")) for index in range(8)]
@@ -259,3 +269,122 @@ def test_the_ui_binds_to_this_machine_only(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking.example:5000")
     with pytest.raises(DivergaNError, match=r"tracking\.example"):
         tracking.ui_command(tmp_path, 5001)
+
+
+def contents(tmp_path: Path, **more) -> dict:
+    picture = tmp_path / "grid.png"
+    picture.write_bytes(b"pixels")
+    history = [(step, {"loss": 1.0 / (step + 1), "nan": math.nan, "score": float(-step)}) for step in (*range(1200), 7)]
+    pictures = [(picture, "grid.png"), (picture, "other.png")]
+    rest = {"history": history, "pictures": pictures, "artifacts": [picture], "outcome": "diverged at step 7"}
+    return rest | more
+
+
+def everything(root: Path, recipe: str) -> dict:
+    """All that a person can see of a run, but for its id and its times."""
+    client, (found,) = stored(root, recipe)
+    points = {
+        key: [(p.step, p.value) for p in client.get_metric_history(found.info.run_id, key)]
+        for key in found.data.metrics
+    }
+    tags = {key: value for key, value in found.data.tags.items() if key != "divergan.recipe"}
+    files = sorted(
+        file.path for folder in ("", "pictures") for file in client.list_artifacts(found.info.run_id, folder)
+    )
+    return {
+        "latest": found.data.metrics, "points": {key: sorted(own) for key, own in points.items()}, "tags": tags,
+        "params": found.data.params, "files": files, "status": found.info.status, "name": found.info.run_name,
+    }  # fmt: skip
+
+
+def test_many_at_once_are_what_one_by_one_through_the_client_would_be(root, tmp_path, monkeypatch):
+    from divergan.tracking import finished
+
+    text = {"params": {"text": "x" * 7000, "critic": {"width": 8}}, "tags": {**FACTS["tags"], "note": "y" * 9000}}
+    runs = [
+        (FACTS | text | {"recipe": f"bulk{index}", "seconds": 3.0}, lambda: contents(tmp_path)) for index in range(3)
+    ]
+    assert tracking.record(root, STUDY, runs) == 3
+    monkeypatch.setattr(finished, "bulk_of", lambda client: None)
+    assert record(root, "client", described=text, **contents(tmp_path)) == 1
+    found = everything(root, "bulk1")
+    assert found == everything(root, "client")
+    assert (len(found["points"]["loss"]), found["status"]) == (1200, "FAILED")
+    assert found["files"] == ["grid.png", "pictures", "pictures/grid.png", "pictures/other.png"]
+    assert (len(found["params"]["text"]), len(found["tags"]["note"])) == (6000, 8000)
+    _, (run,) = stored(root, "bulk2")
+    assert run.info.end_time - run.info.start_time == 3000
+
+
+def test_a_run_whose_writing_failed_is_completed_by_the_next_record(root, tmp_path):
+    missing = [(tmp_path / "none.png", "none.png")]
+    with pytest.raises(DivergaNError, match=r"none\.png"):
+        record(root, "bad", **contents(tmp_path, pictures=missing))
+    first, second = (FACTS | {"recipe": recipe} for recipe in ("before", "bad"))
+    with pytest.raises(DivergaNError, match=r"none\.png"):
+        tracking.record(
+            root, STUDY, [(first, lambda: contents(tmp_path)), (second, lambda: contents(tmp_path, pictures=missing))]
+        )
+    assert everything(root, "before")["status"] == "FAILED", "what was before it is written"
+    assert record(root, "bad", **contents(tmp_path)) == 1
+    assert len(everything(root, "bad")["points"]["loss"]) == 1200
+    assert record(root, "bad", **contents(tmp_path)) == 0
+
+
+def test_what_a_finished_run_consists_of_is_not_read_when_mlflow_has_it(root):
+    def unwanted() -> dict:
+        raise AssertionError
+
+    log(root, "there", range(2), "finished")
+    assert tracking.record(root, STUDY, [(FACTS | {"recipe": "there"}, unwanted)]) == 0
+
+
+def test_a_study_has_a_description_and_a_view_that_compares(tmp_path):
+    import base64
+    import json
+    import zlib
+
+    study = tracking.Study(name="smoke", title="A title", question="Why?", recipes=frozenset("ab"), comparison="b")
+    rest = {"history": [], "pictures": [], "artifacts": [], "outcome": "finished"}
+    runs = [(FACTS | {"recipe": recipe}, lambda: rest | {"note": "| table |"}) for recipe in "ab"]
+    tracking.record(tmp_path, study, runs)
+    client, (compared,) = stored(tmp_path, "b")
+    experiment = client.get_experiment_by_name("smoke")
+    note = experiment.tags["mlflow.note.content"]
+    assert f"#/experiments/{experiment.experiment_id}/runs/{compared.info.run_id}" in note
+    assert "**A title**. Why?" in note
+    assert compared.data.tags["mlflow.note.content"] == "| table |"
+    view = experiment.tags["mlflow.sharedViewState.comparison"]
+    assert len(view) < 5000, "MLflow takes no more"
+    packed = json.loads(view)["state"].removeprefix("deflate;")
+    state = json.loads(zlib.decompress(base64.b64decode(packed)))
+    assert state["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "variant"}]
+    assert [chart["metricKey"] for chart in state["compareRunCharts"]][:2] == ["fid", "kid"]
+    client.search_runs([experiment.experiment_id], state["searchFilter"])  # MLflow understands it
+    (address,) = tracking.addresses(tmp_path, 5001).values()
+    assert address.startswith(f"http://127.0.0.1:5001/#/experiments/{experiment.experiment_id}/runs?")
+    assert tracking.page_of(tmp_path, tracking.RECIPE_TAG, "b") == (
+        f"#/experiments/{experiment.experiment_id}/runs/{compared.info.run_id}"
+    )
+
+
+def test_runs_of_earlier_parameters_are_told_from_the_present_plans(tmp_path):
+    tags = FACTS["tags"] | {"plan": "present"}
+    rest = {"history": [], "pictures": [], "artifacts": [], "outcome": "finished"}
+    runs = [(FACTS | {"recipe": recipe, "tags": tags}, lambda: rest) for recipe in ("old", "new")]
+
+    def places(*planned: str) -> list[str]:
+        study = tracking.Study(name="smoke", title="", question="", recipes=frozenset(planned), comparison="")
+        tracking.record(tmp_path, study, runs)
+        return [stored(tmp_path, recipe)[1][0].data.tags["plan"] for recipe in ("old", "new")]
+
+    assert places("old", "new") == ["present", "present"]
+    assert places("new") == ["earlier", "present"]
+    assert places("old", "new") == ["present", "present"]
+
+
+def test_without_a_database_no_page_is_named(tmp_path):
+    assert tracking.addresses(tmp_path, 5000) == {}
+    garbage(tmp_path / "mlflow.db")
+    assert tracking.addresses(tmp_path, 5000) == {}
+    assert tracking.page_of(tmp_path, tracking.RECIPE_TAG, "b") is None

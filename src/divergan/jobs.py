@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import shutil
 import time
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from divergan import forged, provenance, store, tracking
 from divergan.errors import DivergaNError
+from divergan.params import Theory
 from divergan.plan import PRIOR, REAL, Plan, Step
 from divergan.processes import ON_A_GPU, Processes, is_short
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from divergan.tracking import Live
 
 LIVE = ("train", "reweight")  # MLflow watches these while they run, where they take long enough to be looked at
-TRACKED = (*LIVE, "evaluate")  # and takes over what it has not watched when the tables are made, in one process
+TRACKED = (*LIVE, "evaluate")  # and takes over what it has not watched with the report, in one process
+COMPARISON = "comparison of the variants"
+SHOWN_FIGURES = ("story", "samples", "over_training", "sampler_effects", "claims")
+SHOWN_TABLES = ("summary.csv", "ranking.csv", "claims.csv", "floors.csv", store.RECIPE, store.RUN)
 
 
 def make(root: Path, step: Step, device: str, threads: int) -> str:
@@ -60,8 +64,6 @@ def make(root: Path, step: Step, device: str, threads: int) -> str:
 
     if step.verb not in LIVE or is_short(step):
         store.make(root, step, lambda out: work(out, tracking.Live()))
-        if step.verb == "compare":
-            take_over(root, [tracked for verb in TRACKED for tracked in step.inputs_of(verb)])
     else:
         with tracking.run(root, **described(step, commit)) as live:
             store.make(root, step, lambda out: work(out, live))
@@ -76,19 +78,29 @@ def redate(root: Path, plan: Plan, step: Step) -> None:
     store.not_from_the_future(store.place(root, job) / store.RUN for job in Processes(plan.steps).awaited(step))
 
 
-def take_over(root: Path, steps: Sequence[Step]) -> None:
-    """Bring finished runs into MLflow. Without MLflow a warning is all that happens."""
+def take_over(root: Path, plan: Plan) -> None:
+    """Bring a study's finished runs into MLflow. Without MLflow a warning is all that happens."""
     try:
-        recorded(root, steps)
+        track(root, plan)
     except DivergaNError as error:
         tracking.warn(error)
 
 
-def recorded(root: Path, steps: Sequence[Step]) -> int:
-    """How many of these finished runs were new to MLflow, which has them all now."""
-    return sum(
-        tracking.record(root, **described(step, facts(root, step)["commit"]), **finished(root, step)) for step in steps
+def track(root: Path, plan: Plan) -> str:
+    """Bring every finished training and evaluation of a study, and what compares them, into MLflow."""
+    steps = [step for verb in (*TRACKED, "compare") for step in plan.of(verb) if store.exists(root, step)]
+    if isinstance(plan.study, Theory):
+        return f"{plan.file} has no run for MLflow: it trains no generator on images"
+    told = plan.study.model_dump(include={"title", "question"})
+    study = tracking.Study(
+        name=plan.study.study,
+        recipes=frozenset(step.hash for step in plan.steps),
+        comparison=plan.of("compare")[0].hash,
+        variants=tuple(dict.fromkeys(step.key.rsplit("-s", 1)[0] for step in plan.of("train"))),
+        **told,
     )
+    runs = [(finished_run(root, step), partial(contents, root, plan, step)) for step in steps]
+    return f"{tracking.record(root, study, runs)} of {len(steps)} finished runs of {study.name} were new to MLflow"
 
 
 def outcome(folder: Path) -> str:
@@ -99,35 +111,42 @@ def outcome(folder: Path) -> str:
 
 
 def described(step: Step, commit: str | None) -> dict[str, Any]:
-    """How MLflow names and tags a training, a re-weighting or an evaluation."""
+    """How MLflow names and tags a training, a re-weighting, an evaluation or the comparison of all."""
     run = step if step.verb == "train" else next(iter(step.inputs_of("train")), None)
     params = dict(step.settings)
-    tags: dict[str, Any] = {"commit": commit, "recipe": step.hash[:8]}
+    folder = f"results/{step.study}/{step.folder}"
+    tags: dict[str, Any] = {"commit": commit, "recipe": step.hash[:8], "plan": "present", "folder": folder}
+    if step.verb == "compare":
+        return {"experiment": step.study, "name": COMPARISON, "recipe": step.hash, "kind": step.verb, "params": {},
+                "tags": tags}  # fmt: skip
     if run is not None:
         training, variant = run.settings["training"], run.key.rsplit("-s", 1)[0]
         own = step.settings["weights"] if step.verb == "reweight" else training
         params = {**own, "seed": run.settings["seed"], "threads": run.settings["threads"]}
         tags |= {"variant": variant, "arm": variant.split(".")[1], "seed": run.settings["seed"]}
         tags |= {"objective": training["objective"]}
-    ended = step.input("sample").key if run and step.verb == "evaluate" else "real images"
-    name = f"{ended.removesuffix('.' + PRIOR)} evaluation" if step.verb == "evaluate" else step.key
+    name = step.key
+    if step.verb == "evaluate":
+        ended = step.input("sample").key if run else "real images"
+        name = f"{ended.removesuffix('.' + PRIOR)} evaluation"
+        tags |= {"sampler": PRIOR if ended.endswith(PRIOR) else "several"} if run else {}
     return {
         "experiment": step.study, "name": name, "recipe": step.hash, "kind": step.verb, "params": params, "tags": tags,
     }  # fmt: skip
 
 
-def track(root: Path, plan: Plan) -> str:
-    """Bring every finished training and evaluation of a study into MLflow."""
-    steps = [step for verb in TRACKED for step in plan.of(verb) if store.exists(root, step)]
-    return f"{recorded(root, steps)} of {len(steps)} finished runs of {plan.study.study} were new to MLflow"
+def finished_run(root: Path, step: Step) -> dict[str, Any]:
+    """The same of a finished run, with the seconds that it took."""
+    folder = store.place(root, step)
+    # MLflow's list begins with the newest: with what compares all.
+    seconds = 0.0 if step.verb == "compare" else store.read_json(folder / "timing.json")["wall_seconds"]
+    return described(step, store.read_json(folder / store.RUN)["commit"]) | {"seconds": seconds}
 
 
-def facts(root: Path, step: Step) -> dict[str, Any]:
-    return store.read_json(store.place(root, step) / store.RUN)
-
-
-def finished(root: Path, step: Step) -> dict[str, Any]:
+def contents(root: Path, plan: Plan, step: Step) -> dict[str, Any]:
     """What MLflow keeps of a finished run: its curves, its pictures, its recipe."""
+    if step.verb == "compare":
+        return comparison(root, plan, step)
     from divergan.pipeline.files import load_curves, load_history
 
     folder = store.place(root, step)
@@ -138,6 +157,21 @@ def finished(root: Path, step: Step) -> dict[str, Any]:
         samples = store.place(root, step.input("sample")) / f"{PRIOR}.png"
         pictures = [(samples, "samples.png")] if samples.is_file() else []
     return {"history": history, "pictures": pictures, "artifacts": artifacts, "outcome": outcome(folder)}
+
+
+def comparison(root: Path, plan: Plan, tables: Step) -> dict[str, Any]:
+    """What compares a study's runs: the tables, the report's pictures of them, and the result table as description."""
+    from divergan.publishing import result_table
+
+    folder, (figures,) = store.place(root, tables), plan.of("figures")
+    shown = (store.place(root, figures) / f"{name}.svg" for name in SHOWN_FIGURES)
+    return {
+        "history": [],
+        "pictures": [(path, path.name) for path in shown if path.is_file()],
+        "artifacts": [path for name in SHOWN_TABLES if (path := folder / name).is_file()],
+        "outcome": "finished",
+        "note": result_table(folder, plan),
+    }
 
 
 def keep_features(root: Path, plan: Plan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,32 @@ def state(root: Path, step: Step) -> str:
     if store.exists(root, step):
         return MADE
     return SHELVED if store.is_shelved(root, step) else MISSING
+
+
+def print_json(value: Any) -> None:
+    """One document on standard output, and nothing else there."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
+    print()
+
+
+def planned(root: Path, plan: Plan, cores: int) -> dict[str, Any]:
+    """What `print_plan` tells, step by step: {"study", "steps": [{"verb", "key", "folder", "state", ...}], ...}."""
+    steps = [
+        {"verb": step.verb, "key": step.key, "folder": str(store.place(root, step)), "recipe": step.hash,
+         "state": found, "core_seconds": core_seconds(step), "why": why(root, step) if found == MISSING else None}
+        for step in plan.steps for found in [state(root, step)]
+    ]  # fmt: skip
+    to_make = [step for step, told in zip(plan.steps, steps, strict=True) if told["state"] == MISSING]
+    jobs = jobs_of(to_make, core_seconds, START_SECONDS, plan.study.threads)
+    return {
+        "study": plan.study.study,
+        "title": plan.study.title,
+        "params": str(plan.file),
+        "steps": steps,
+        "cores": cores,
+        "core_seconds": sum(job.seconds for job in jobs),
+        "seconds": makespan(jobs, cores),
+    }
 
 
 def print_keys(root: Path, plan: Plan) -> None:
@@ -124,13 +151,24 @@ def where(root: Path, plan: Plan, key: str) -> Path:
     raise UnknownKey(f"{plan.file} plans no {key!r}; its runs are {keys}")
 
 
-def explain(folder: Path) -> None:
-    """Print the recipe and the facts of a result's folder."""
+def explanation(folder: Path) -> dict[str, Any]:
+    """What made a result's folder, and which of its files are damaged: {"recipe", "run", "damaged"}."""
+    recipe, run = made_by(folder)
+    return {"folder": str(folder), "recipe": recipe, "run": run, "damaged": store.damage(folder)}
+
+
+def made_by(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The recipe and the run.json of a result."""
     if not (folder / store.RECIPE).is_file() or not (folder / store.RUN).is_file():
         raise DivergaNError(
             f"{folder} is no result: it has no {store.RECIPE} and {store.RUN}; `divergan where KEY` finds one"
         )
-    recipe, run = whole_json(folder / store.RECIPE), whole_json(folder / store.RUN)
+    return whole_json(folder / store.RECIPE), whole_json(folder / store.RUN)
+
+
+def explain(folder: Path) -> None:
+    """Print the recipe and the facts of a result's folder."""
+    recipe, run = made_by(folder)
     try:
         heading, rows = explained(recipe, run)
     except (LookupError, TypeError, AttributeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +19,58 @@ from divergan.processes import Processes
 from divergan.publishing import identity, published_files
 
 
-def verify(root: Path, plan: Plan) -> bool:
-    """Print what does not match, a line each, or that all does; whether it does."""
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What does not match, the steps that are not here, and how many files were looked at."""
+
+    problems: list[str]
+    absent: list[str]
+    steps: int
+    files: int
+
+    @property
+    def whole(self) -> bool:
+        return not self.problems and not self.absent
+
+    def as_json(self) -> dict[str, Any]:
+        return {"whole": self.whole, **asdict(self)}
+
+
+def examine(root: Path, plan: Plan) -> Examination:
+    """Look at everything of a study."""
     found = list(input_problems(root, plan.study))
     for step in track(plan.steps, f"{len(plan.steps)} steps", console=Console(stderr=True), transient=True):
         found += step_problems(root, step)
     found += report_problems(root, plan)
     absent = [step for step in plan.steps if not store.exists(root, step)]
-    for problem in found:
+    whole = not found and not absent
+    files = sum(len(store.read_json(store.place(root, s) / store.RUN)["files"]) for s in plan.steps) if whole else 0
+    names = [f"{step.verb} {step.key}" for step in absent]
+    return Examination(problems=found, absent=names, steps=len(plan.steps), files=files)
+
+
+def verify(root: Path, plan: Plan) -> bool:
+    """Print what does not match, a line each, or that all does; whether it does."""
+    found = examine(root, plan)
+    print_examination(plan, found)
+    return found.whole
+
+
+def print_examination(plan: Plan, found: Examination) -> None:
+    for problem in found.problems:
         print(problem)
-    if found:
+    if count := len(found.problems):
+        print(f"{plan.file}: {count} problem{'s' * (count > 1)}; `divergan verify --repair`, then `snakemake`")
+    if found.absent:
         print(
-            f"{plan.file}: {len(found)} problem{'s' * (len(found) > 1)}; `divergan verify --repair`, then `snakemake`"
+            f"{plan.file}: {len(found.absent)} of {found.steps} steps are not here as the present parameters, data and "
+            f"code would make them ({found.absent[0]}, ...): `divergan plan` says why"
         )
-    if absent:
+    if found.whole:
         print(
-            f"{plan.file}: {len(absent)} of {len(plan.steps)} steps are not here as the present parameters, data and "
-            f"code would make them ({absent[0].verb} {absent[0].key}, ...): `divergan plan` says why"
+            f"{plan.file}: {found.steps} steps, {found.files} files and reports/{plan.study.study}/ are as they were "
+            "made"
         )
-    if not found and not absent:
-        files = sum(len(store.read_json(store.place(root, step) / store.RUN)["files"]) for step in plan.steps)
-        print(
-            f"{plan.file}: {len(plan.steps)} steps, {files} files and reports/{plan.study.study}/ are as they were made"
-        )
-    return not found and not absent
 
 
 def input_problems(root: Path, study: params.Study | params.Theory) -> Iterator[str]:

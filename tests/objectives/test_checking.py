@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from divergan.cli import app
+from divergan.commands import app
 from divergan.errors import DivergaNError
 from divergan.objectives import FAMILIES, OBJECTIVES
 from divergan.regularisers import REGULARISERS

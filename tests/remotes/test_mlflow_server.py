@@ -45,7 +45,7 @@ def train(root: Path, barrier, recipe: str) -> None:
 
 @pytest.mark.parametrize("checkouts", [1, WRITERS], ids=["one folder", "a folder each"])
 def test_eight_trainings_at_once_on_a_fresh_server_lose_and_double_nothing(checkouts, server, tmp_path, capfd):
-    tracking._import_mlflow()  # once, before the fork: it takes each process seconds
+    tracking.import_mlflow()  # once, before the fork: it takes each process seconds
     roots = [tmp_path / str(index % checkouts) for index in range(WRITERS)]
     for root in roots:
         root.mkdir(exist_ok=True)
@@ -98,6 +98,8 @@ def test_a_training_goes_on_without_its_server_and_record_completes_the_run(tmp_
     rest = {"pictures": [], "artifacts": [], "outcome": "finished"}
     with mlflow(tmp_path, store) as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        assert tracking.record(tmp_path, name="r0", recipe="r0", history=history, **FACTS, **rest)
+        study = tracking.Study(name="smoke", title="", question="", recipes=frozenset(), comparison="")
+        run = FACTS | {"name": "r0", "recipe": "r0"}
+        assert tracking.record(tmp_path, study, [(run, lambda: rest | {"history": history})]) == 1
         (run_there,) = runs_of(address)
         assert (run_there.info.status, run_there.data.metrics) == ("FINISHED", {"loss": 4.0})

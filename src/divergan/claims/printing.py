@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -17,6 +18,9 @@ from divergan.claims.wording import evidence
 from divergan.errors import DivergaNError
 from divergan.plan import CLAIMS, Plan
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 COLOURS = {
     "reproduced": "green",
     "not reproduced": "red",
@@ -26,8 +30,13 @@ COLOURS = {
 }
 
 
-def print_claims(root: Path, plan: Plan) -> None:
-    """A table of all claims, a section a family, and a count of the verdicts; DivergaNError before `compare`."""
+def judged(root: Path, plan: Plan) -> list[dict[str, Any]]:
+    """The rows of claims.csv, nothing for what is not there."""
+    return list(json.loads(read_judged(root, plan).to_json(orient="records")))
+
+
+def read_judged(root: Path, plan: Plan) -> pd.DataFrame:
+    """The claims of a study with their verdicts; DivergaNError before `compare`."""
     import pandas as pd
 
     read(root / CLAIMS)  # a fault in it is what a person would want to hear of first
@@ -37,8 +46,13 @@ def print_claims(root: Path, plan: Plan) -> None:
             f"the claims are not judged yet: {file} is missing; make it with "
             f"`snakemake evaluate --config params={plan.file}`"
         )
+    return pd.read_csv(file)
+
+
+def print_claims(root: Path, plan: Plan) -> None:
+    """A table of all claims, a section a family, and a count of the verdicts."""
     text = {"arm": "", "direction": "", "reason": "", "method": "", "verdict": ""}
-    claims = pd.read_csv(file).fillna(text)
+    claims = read_judged(root, plan).fillna(text)
     table = Table("claim", "arm", "evidence", "adjusted p", "verdict", "", box=SIMPLE_HEAD, title=plan.study.title)
     for family, rows in claims.groupby("family", sort=False):
         table.add_section()
