@@ -28,6 +28,14 @@ VERDICTS = {
 LABEL_WIDTH = 38  # characters of a claim's line
 TEXT = 6.5  # points
 LINE = 0.118  # inches a line of text
+ACRONYMS = {word.lower(): word for word in ("BCE", "DRS", "FID", "GAN", "JS", "KL", "LatentRS")}
+
+
+def family_title(family: str) -> str:
+    """The name of a family of claims as a heading: "gan-is-bce" is "GAN is BCE"."""
+    words = family.replace("jensen-shannon", "Jensen\N{NON-BREAKING HYPHEN}Shannon").split("-")
+    title = " ".join(ACRONYMS.get(word, word) for word in words)
+    return title[0].upper() + title[1:]
 
 
 def with_interval(claims: pd.DataFrame) -> pd.DataFrame:
@@ -48,7 +56,7 @@ def _places(claims: pd.DataFrame) -> tuple[dict[str, float], list[tuple[float, s
     """In lines of text from the top: the claims' middles by id, the labels (place, text, heading?), and the end."""
     middles, labels, end = {}, [], 0.0
     for family, own in claims.groupby("family", sort=False):
-        labels.append((end + 0.7, str(family).replace("-", " "), True))
+        labels.append((end + 0.7, family_title(str(family)), True))
         end += 1.4
         for claim in own.drop_duplicates("id").to_dict("records"):
             text = _wrapped(claim["says"])

@@ -12,12 +12,11 @@ from divergan.claims.judging import ALPHA
 from divergan.claims.wording import evidence
 from divergan.figures import Tables
 from divergan.figures.ablation import failed
+from divergan.figures.claims import family_title
 from divergan.report.wording import NONE, source, text
 from divergan.statistics import seeds_needed
 
 WORDS = {"arm": "", "direction": "", "reason": "", "method": ""}  # columns whose empty cells a CSV file reads as NaN
-
-ACRONYMS = {word.lower(): word for word in ("BCE", "DRS", "FID", "GAN", "JS", "KL", "LatentRS")}
 
 
 def evidence_values(tables: Tables) -> dict[str, Any]:
@@ -59,18 +58,11 @@ def _families(claims: pd.DataFrame) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "name": _title(str(name)),
+            "name": family_title(str(name)),
             "claims": [_claim(rows) for _, rows in own.groupby("id", sort=False)],
         }
         for name, own in claims.fillna(WORDS).groupby("family", sort=False)
     ]
-
-
-def _title(family: str) -> str:
-    """The name of a family of claims as a heading: "gan-is-bce" is "GAN is BCE"."""
-    words = family.replace("jensen-shannon", "Jensen–Shannon").split("-")
-    title = " ".join(ACRONYMS.get(word, word) for word in words)
-    return title[0].upper() + title[1:]
 
 
 def _claim(rows: pd.DataFrame) -> dict[str, Any]:
