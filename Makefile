@@ -10,7 +10,7 @@ CLUSTER := .venv-cluster
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo theory test fuzz cluster slurm remotes reproduce report ui bench drill check audit format readme lock
+.PHONY: help setup demo theory test fuzz cluster slurm remotes reproduce report ui docs bench drill check audit format readme lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,15 @@ test: $(SETUP)  ## all tests
 fuzz: $(SETUP)  ## the property tests with 1000 made-up files each: a quarter of an hour
 	OMP_NUM_THREADS=1 FUZZ=thorough $(BIN)/python -m pytest tests/test_fuzz.py
 
+docs: .venv/.docs-set-up  ## the documentation as a site -> docs/_build/index.html, read without a network
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky -b html docs docs/_build
+	@echo "The documentation: docs/_build/index.html"
+
+# requirements.lock's versions and a few packages more: nothing in .venv changes.
+.venv/.docs-set-up: requirements-docs.lock $(SETUP)
+	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --requirement requirements-docs.lock
+	touch $@
+
 cluster: $(CLUSTER)/.set-up  ## .venv-cluster: with Slurm's plugin, S3 and PostgreSQL (docs/cluster.md)
 
 $(CLUSTER)/.set-up: requirements-cluster.lock $(SETUP)
@@ -64,8 +73,8 @@ remotes: cluster  ## DVC to a folder and to S3, MLflow's server on PostgreSQL, a
 	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -s -m remotes tests/remotes
 
 check: $(SETUP)  ## formatter, linters, type checker
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
@@ -74,8 +83,8 @@ audit: $(SETUP)  ## known vulnerabilities in requirements.lock (needs the networ
 	$(BIN)/python .ci/audit.py
 
 format: $(SETUP)  ## put code into the form that check wants
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests benchmarks docs
 	$(BIN)/snakefmt Snakefile workflow
 
 bench: $(SETUP)  ## training, metrics, samplers and the pipeline, timed on this machine against others, a quarter of an hour
@@ -93,8 +102,10 @@ readme: $(SETUP)  ## the README's result table and picture again, from reports/d
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-annotate --no-header --extra dev pyproject.toml
 
-# The second starts from the first, so that it has the same versions wherever it can.
-lock: $(SETUP)  ## requirements.lock and requirements-cluster.lock again, from pyproject.toml
+# The others start from the first, so that they have the same versions wherever they can.
+lock: $(SETUP)  ## requirements.lock, requirements-cluster.lock and requirements-docs.lock again, from pyproject.toml
 	$(COMPILE) --output-file requirements.lock
 	cp requirements.lock requirements-cluster.lock
 	$(COMPILE) --extra slurm --extra s3 --extra postgresql --extra remotes --output-file requirements-cluster.lock
+	cp requirements.lock requirements-docs.lock
+	$(COMPILE) --extra docs --output-file requirements-docs.lock
