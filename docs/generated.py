@@ -268,4 +268,4 @@ def lines_of(told: str) -> Iterator[str]:
     """Without prompts, and without the sentences that typer cuts off in its list of commands."""
     for line in told.splitlines():
         line = line.replace("```console", "```text").removeprefix("$ ").replace("&#x27;", "'")
-        yield re.sub(r"^\* `([a-z-]+)`: (?!.*\[)[^-].*", r"* [`\1`](#divergan-\1)", line)
+        yield re.sub(r"^\* `([a-z][a-z-]*)`: .*", r"* [`\1`](#divergan-\1)", line)
