@@ -66,6 +66,12 @@ def safe(pattern: str) -> str:
     return pattern if re.fullmatch(r"[\w.*]+", pattern) else re.escape(pattern)
 
 
+def test_the_readmes_links_lead_somewhere():
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert len(links) > 30
+    assert not [link for link in links if not (ROOT / link).is_file()]
+
+
 def tree() -> str:
     return (ROOT / "README.md").read_text("utf-8").split("## The tree")[1].split("```")[1]
 
