@@ -105,7 +105,7 @@ class Clone:
             missing = [line for line in filter(None, block.text.splitlines()) if not said(line, self.output)]
             assert not missing, f"{block.name}: nothing says {missing} in\n{self.output}"
         elif block.kind == "diff":
-            self.run(block, "git", "apply", "--recount", "-")
+            self.run(block, "git", "apply", "-")
         else:
             self.run(block, *{"bash": ("bash", "-euo", "pipefail", "-s"), "python": ("python", "-")}[block.kind])
 
