@@ -11,7 +11,7 @@ BROWSER := .venv/.browser
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo theory test fuzz cluster slurm remotes browser reproduce report ui bench drill check audit format readme lock
+.PHONY: help setup demo theory test fuzz cluster slurm remotes browser reproduce report ui docs bench drill check audit format readme lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,15 @@ test: $(SETUP)  ## all tests
 fuzz: $(SETUP)  ## the property tests with 1000 made-up files each: a quarter of an hour
 	OMP_NUM_THREADS=1 FUZZ=thorough $(BIN)/python -m pytest tests/test_fuzz.py
 
+docs: .venv/.docs-set-up  ## the documentation as a site -> docs/_build/index.html, read without a network
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky -b html docs docs/_build
+	@echo "The documentation: docs/_build/index.html"
+
+# requirements.lock's versions and a few packages more: nothing in .venv changes.
+.venv/.docs-set-up: requirements-docs.lock $(SETUP)
+	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --requirement requirements-docs.lock
+	touch $@
+
 cluster: $(CLUSTER)/.set-up  ## .venv-cluster: with Slurm's plugin, S3 and PostgreSQL (docs/cluster.md)
 
 $(CLUSTER)/.set-up: requirements-cluster.lock $(SETUP)
@@ -73,8 +82,8 @@ $(BROWSER): requirements-browser.lock $(SETUP)
 	touch $@
 
 check: $(SETUP)  ## formatter, linters, type checker
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
@@ -83,8 +92,8 @@ audit: $(SETUP)  ## known vulnerabilities in requirements.lock (needs the networ
 	$(BIN)/python .ci/audit.py
 
 format: $(SETUP)  ## put code into the form that check wants
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests benchmarks docs
 	$(BIN)/snakefmt Snakefile workflow
 
 bench: $(SETUP)  ## training, metrics, samplers and the pipeline, timed on this machine against others, a quarter of an hour
@@ -103,9 +112,11 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
   --no-annotate --no-header --extra dev pyproject.toml
 
 # The others start from the first, so that they have the same versions wherever they can.
-lock: $(SETUP)  ## requirements.lock and those of the cluster and the browser again, from pyproject.toml
+lock: $(SETUP)  ## requirements.lock and those of the cluster, the browser and the docs again, from pyproject.toml
 	$(COMPILE) --output-file requirements.lock
 	cp requirements.lock requirements-cluster.lock
 	$(COMPILE) --extra slurm --extra s3 --extra postgresql --extra remotes --output-file requirements-cluster.lock
 	cp requirements.lock requirements-browser.lock
 	$(COMPILE) --extra browser --output-file requirements-browser.lock
+	cp requirements.lock requirements-docs.lock
+	$(COMPILE) --extra docs --output-file requirements-docs.lock

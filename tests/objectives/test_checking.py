@@ -46,9 +46,9 @@ def test_a_sound_declaration_in_a_file_of_ones_own_holds(tmp_path):
     assert (done.exit_code, done.output.split(":")[0].split()) == (0, ["holds", "mine"])
 
 
-def test_the_readmes_declaration_holds(tmp_path):
-    path = tmp_path / "cubic.py"
-    path.write_text((ROOT / "README.md").read_text("utf-8").split("```python\n")[1].split("```")[0])
+def test_the_tutorials_declaration_holds_once_it_is_put_right(tmp_path):
+    path, page = tmp_path / "cubic.py", ROOT / "docs/tutorial/3-add-a-divergence.md"
+    path.write_text(page.read_text("utf-8").split("```python\n")[1].split("```")[0].replace("3*u**2/2", "3*u**2"))
     done = run("check", str(path))
     assert (done.exit_code, done.output.split(":")[0].split()) == (0, ["holds", "cubic"]), done.output
 
