@@ -259,7 +259,7 @@ def escaped(text: str) -> str:
 
 def command_line() -> str:
     """What typer itself says of every command, a heading lower."""
-    command = [sys.executable, "-m", "typer", "divergan.cli", "utils", "docs", "--name", "divergan"]
+    command = [sys.executable, "-m", "typer", "divergan.commands", "utils", "docs", "--name", "divergan"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return "\n".join(lines_of(told.partition("**Usage**")[1] + told.partition("**Usage**")[2]))
 
