@@ -74,6 +74,8 @@ def _caption(tables: Tables) -> str:
     )
 
 
-FAILURES = Figure(
-    name="failures", caption=_caption, draw=_draw, possible=lambda tables: any(tables.training_samples.values())
-)
+def _has_pictures(tables: Tables) -> bool:
+    return "real" in tables.samples and any(tables.training_samples.values())
+
+
+FAILURES = Figure(name="failures", caption=_caption, draw=_draw, possible=_has_pictures)
