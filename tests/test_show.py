@@ -96,7 +96,7 @@ def test_in_a_pipe_there_are_no_colours_and_no_picture(root):
     done = divergan(root, "show", RUN, FORCE_COLOR="", COLORTERM="truecolor", TERM="xterm-256color")
     assert done.returncode == 0
     assert ESCAPE not in done.stdout and portrait.HALF not in done.stdout
-    assert re.search(r"fid +99\.88 +7\.5 +100\.5 \[90, 111\] \(n = 2\)", done.stdout)
+    assert re.search(r"FID ↓ +99\.88 +7\.5 +100\.5 \[90, 111\] \(n = 2\)", done.stdout)
     assert "FID over training  █▁▁  800 at step 0, 99.88 at step 60" in done.stdout
     assert "picture  results/smoke/samples/" in done.stdout
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from divergan import store, tracking
 from divergan.errors import DivergaNError
+from divergan.metrics import METRICS
 from divergan.plan import PRIOR, REAL, Plan, Step
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -110,11 +111,11 @@ def print_portrait(found: dict[str, Any]) -> None:
     if found["metrics"]:
         rows = Table("metric", "this run", "real images", "its variant, over seeds", box=SIMPLE)
         for row in found["metrics"]:
-            rows.add_row(row["metric"], digits(row["value"]), digits(row["floor"]), interval(row))
+            rows.add_row(heading(row["metric"]), digits(row["value"]), digits(row["floor"]), interval(row))
         console.print(rows)
     if found["samplers"]:
         names = [name for name in FIRST if any(name in own for own in found["samplers"].values())]
-        ways = Table("sampler", *names, box=SIMPLE)
+        ways = Table("sampler", *map(heading, names), box=SIMPLE)
         prior = {row["metric"]: row["value"] for row in found["metrics"]}
         for sampler, own in {PRIOR: prior, **found["samplers"]}.items():
             ways.add_row(sampler, *(digits(own.get(name)) for name in names))
@@ -134,6 +135,12 @@ def print_portrait(found: dict[str, Any]) -> None:
 
 def place(name: str, value: str) -> str:
     return f"http://127.0.0.1:5000/{value} (while `divergan ui` runs)" if name == "mlflow" else value
+
+
+def heading(metric: str) -> str:
+    """A metric's label, with an arrow to what is better."""
+    declared = METRICS[metric]
+    return " ".join([declared.label, *{"lower": "↓", "higher": "↑"}.get(declared.better or "", "")])
 
 
 def interval(row: dict[str, Any]) -> str:

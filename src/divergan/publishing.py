@@ -9,6 +9,7 @@ from typing import Any
 
 from divergan.errors import DivergaNError
 from divergan.plan import Plan
+from divergan.portrait import heading
 from divergan.store import link, place, written
 
 DOCUMENTS = ("report.pdf", "index.html")  # the links of the page lead from reports/<study>/
@@ -77,16 +78,12 @@ def result_table(tables: Path, plan: Plan) -> str:
     import pandas as pd
 
     from divergan.comparison import SEEDS_TO_JUDGE
-    from divergan.metrics import METRICS
     from divergan.report.wording import text
 
     summary = pd.read_csv(tables / "summary.csv").set_index(["variant", "metric"])
     floors = pd.read_csv(tables / "floors.csv").set_index("metric")["floor"]
     order = pd.read_csv(tables / "ranking.csv")["variant"]
-    labels = [
-        METRICS[name].label + {"lower": " ↓", "higher": " ↑"}.get(METRICS[name].better or "", "")
-        for name in README_METRICS
-    ]
+    labels = list(map(heading, README_METRICS))
     lines = ["| | runs | " + " | ".join(labels) + " |", "|---|---|" + "---|" * len(labels)]
     for variant in order:
         cells = [summary.loc[(variant, name)] for name in README_METRICS]
