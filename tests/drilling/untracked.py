@@ -27,7 +27,7 @@ def mlflow(drills: Drills, times: int) -> Saw:
             saw[f"{broken.__name__.replace('_', ' ')}: {warned}; `divergan track` takes it over later"] += 1
             for path in project.folder.glob("mlflow.db*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-            assert "9 of 9 finished runs" in project.run(
+            assert "10 of 10 finished runs" in project.run(
                 "divergan", "track", "--params", PARAMS, DIVERGAN_TRACKING="on"
             )
     return saw
