@@ -37,7 +37,7 @@ def _draw(tables: Tables) -> Canvas:
 
 
 def _rows(tables: Tables) -> list[pd.Series]:
-    return [tables.runs[tables.runs["key"] == key].iloc[0] for key in tables.training_samples]
+    return [run for _, run in tables.runs[tables.runs["key"].isin(list(tables.training_samples))].iterrows()]
 
 
 def _draw_scores(ax: Axes, tables: Tables, run: pd.Series) -> None:
@@ -75,7 +75,7 @@ def _caption(tables: Tables) -> str:
 
 
 def _has_pictures(tables: Tables) -> bool:
-    return "real" in tables.samples and any(tables.training_samples.values())
+    return "real" in tables.samples and bool(_rows(tables))
 
 
 FAILURES = Figure(name="failures", caption=_caption, draw=_draw, possible=_has_pictures)
