@@ -43,9 +43,10 @@ report: $(SETUP)  ## the PDF of the published study again
 ui: $(SETUP)  ## the MLflow UI at http://127.0.0.1:5000, this machine only
 	$(BIN)/divergan ui
 
-# One thread a process: the threads of several on few cores wait for each other.
+# One thread a process: the threads of several on few cores wait for each other. Not reordered: xdist would start the groups
+# with few tests last, and these are the long ones.
 test: $(SETUP)  ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder
 
 fuzz: $(SETUP)  ## the property tests with 1000 made-up files each: a quarter of an hour
 	OMP_NUM_THREADS=1 FUZZ=thorough $(BIN)/python -m pytest tests/test_fuzz.py
