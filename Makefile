@@ -103,7 +103,7 @@ bench: $(SETUP)  ## training, metrics, samplers and the pipeline, timed on this 
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/pipeline.py
 
-drill: $(SETUP)  ## break a small study in every way it can break, hundreds of times; half an hour, some drills need root
+drill: $(SETUP)  ## break a small study in every way it can break, hundreds of times; an hour, some drills need root
 	$(BIN)/python tests/drills.py --doc
 
 readme: $(SETUP)  ## the README's result table and picture again, from reports/demo

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from math import exp, inf, log, nan, sqrt, tanh
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from divergan.metrics import METRICS
 from divergan.objectives import OBJECTIVES
 from divergan.params import leaves
 from divergan.params.training import LATER
+from divergan.pipeline.showing import arm_labels, in_words
 from divergan.report import HERE, ReportError, compile_pdf
 from divergan.report.evidence import percent
 from divergan.report.formulas import FormulaError, interval, number, typst
@@ -143,6 +145,16 @@ def test_findings_tell_what_one_run_and_the_seed_are_worth(small, tmp_path):
     told = words(write(tmp_path, study, pictures=False))
     best = study.one_run[study.one_run["seeds"] == 1]["best"].iloc[0]
     assert f"would have named the same best loss with probability {percent(best)}" in told
+
+
+def test_arms_are_told_by_their_labels_unless_two_share_one(large):
+    told = in_words(large, {"released": "As released"})
+    assert set(told.runs["arm"]) == set(told.history["arm"]) == {"As released", "stabilised"}
+    facts = {"a.x": {"arm": "x", "arm_label": "One"}, "a.y": {"arm": "y", "arm_label": "Two"}}
+    job = SimpleNamespace(step=SimpleNamespace(input=lambda verb: SimpleNamespace(settings={"variants": facts})))
+    assert arm_labels(job) == {"x": "One", "y": "Two"}
+    facts["a.y"]["arm_label"] = "One"
+    assert arm_labels(job) == {}
 
 
 def test_pairs_that_cannot_be_compared_say_why(large_folder):

@@ -64,8 +64,10 @@ def study_tables(job: Job) -> Tables:
 
 
 def arm_labels(job: Job) -> dict[str, str]:
+    """Name -> label of each arm; none where two arms have one label, for they would be taken for one."""
     variants = job.step.input("compare").settings["variants"]
-    return {facts["arm"]: facts["arm_label"] for facts in variants.values()}
+    labels = {facts["arm"]: facts["arm_label"] for facts in variants.values()}
+    return labels if len(set(labels.values())) == len(labels) else {}
 
 
 def in_words(tables: Tables, arms: dict[str, str]) -> Tables:
