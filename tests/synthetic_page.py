@@ -17,8 +17,8 @@ FILES = ["claims.csv", "runs.csv"]
 FRAMES = 3
 
 
-def folder_of(key: str) -> str:
-    return f"../../results/demo/runs/{key}-0123abcd"
+def recipe_of(key: str) -> str:
+    return f"recipes/runs/{key}-0123abcd.json"
 
 
 def sets_of(study: Tables) -> list[SampleSet]:
@@ -44,7 +44,7 @@ def page_content(study: Tables, **provenance) -> dict:
     return content(
         study,
         values_of(study, **provenance),
-        folders={key: folder_of(key) for key in study.runs["key"]},
+        recipes={key: recipe_of(key) for key in study.runs["key"]},
         files=FILES,
         sets=sets_of(study),
         walks=[Walk(run=key, images=study.samples[key][: FRAMES * ACROSS]) for key in first],

@@ -25,7 +25,7 @@ from divergan.page.pictures import ACROSS, SHOWN, SampleSet, drawn, places, shee
 from divergan.page.sources import source_text
 from divergan.page.tables import ARM, Cell, Row, Table, compact, plain, with_interval
 from divergan.report.wording import text
-from synthetic_page import FILES, Read, decoded, folder_of, page_content, page_of
+from synthetic_page import FILES, Read, decoded, page_content, page_of, recipe_of
 from synthetic_samplers import with_samplers
 from synthetic_tables import tables
 
@@ -74,7 +74,7 @@ def test_links_lead_into_the_page_beside_it_to_a_recipe_or_to_this_machine(read,
     ids = {element.attributes.get("id") for element in read.elements}
     links = {element.attributes["href"] for element in read.all("a")}
     assert {link.removeprefix("#") for link in links if link.startswith("#")} <= ids
-    recipes = {f"{folder_of(key)}/recipe.json" for key in study.runs["key"]}
+    recipes = {recipe_of(key) for key in study.runs["key"]}
     assert {link for link in links if not link.startswith("#")} == {
         "report.pdf", "http://127.0.0.1:5000", *(f"tables/{name}" for name in FILES), *recipes,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""reports/<study>/: the PDF, the page, figures and tables under fixed names, where people and DVC look."""
+"""reports/<study>/: PDF, page, figures, tables and recipes under fixed names, where people and DVC look."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from divergan.errors import DivergaNError
 from divergan.plan import Plan
 from divergan.portrait import heading
-from divergan.store import link, place, written
+from divergan.store import RECIPE, link, link_file, place, written
 
 DOCUMENTS = ("report.pdf", "index.html")  # the links of the page lead from reports/<study>/
 
@@ -27,6 +27,10 @@ def publish(root: Path, plan: Plan) -> Path:
             stale.unlink()
         for name, source, pattern in (("figures", figures, "*.svg"), ("tables", tables, "*.csv")):
             link(place(root, source), folder / name, only=pattern)
+        shutil.rmtree(folder / "recipes", ignore_errors=True)
+        for copy, source in recipes(root, plan).items():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            link_file(str(source), str(copy))
         for name, step in (*((name, report) for name in DOCUMENTS), ("metrics.json", tables)):
             with written(folder / name) as temporary:
                 shutil.copyfile(place(root, step) / name, temporary)
@@ -41,6 +45,13 @@ def identity(root: Path, plan: Plan) -> Path:
     return root / "reports" / plan.study.study / f"{report.hash[:8]}.id"
 
 
+def recipes(root: Path, plan: Plan) -> dict[Path, Path]:
+    """The published recipe of each result that is here, and its own file: all that made what the report shows."""
+    folder = root / "reports" / plan.study.study
+    files = {folder / step.published_recipe: place(root, step) / RECIPE for step in plan.steps}
+    return {copy: source for copy, source in files.items() if source.is_file()}
+
+
 def published_files(root: Path, plan: Plan) -> dict[Path, Path]:
     """The files of reports/<study>/ and what each is a copy of, as far as that is here."""
     folder = root / "reports" / plan.study.study
@@ -50,6 +61,7 @@ def published_files(root: Path, plan: Plan) -> dict[Path, Path]:
         {folder / "figures" / path.name: path for path in figures.glob("*.svg")}
         | {folder / "tables" / path.name: path for path in tables.glob("*.csv")}
         | {folder / path.name: path for path in named if path.is_file()}
+        | recipes(root, plan)
     )
 
 

@@ -105,6 +105,44 @@ def test_equivalence(factor, verdict):
     assert row["level"] == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [(0.5, "reproduced"), (1.0, "reproduced"), (1.1, "undecided"), (2.0, "not reproduced")],
+)
+def test_noninferiority(factor, verdict):
+    """At most a tenth higher: better is fine, and equal is, which a difference would not be."""
+    row = one(claim("noninferiority"), made(bce=STEADY, kl=times(factor, STEADY)))
+    assert (row["verdict"], row["method"], row["scale"]) == (verdict, "paired t", "ratio")
+    assert exp(row["margin"]) == pytest.approx(1.1)
+    assert one(claim("noninferiority"), made(bce=STEADY, kl=[DIVERGED] * 5))["verdict"] == "not reproduced"
+
+
+REGIMES = {"variants": ["bce", "kl", "pearson"], "arms": ["released", "stabilised"]}
+
+
+@pytest.mark.parametrize(
+    ("arm", "loss", "verdict"), [(9.0, 1.2, "reproduced"), (1.05, 3.0, "not reproduced"), (1.7, 1.3, "undecided")]
+)
+def test_outweighs(arm, loss, verdict):
+    """Which of two factors moves runs further: each run is its arm's factor times its loss's, and noise."""
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.2, (6, 5)))
+    names = [f"{variant}{own}" for variant in REGIMES["variants"] for own in ("", "__released")]
+    sizes = [loss**place * other for place in range(3) for other in (1.0, arm)]
+    runs = made(**{name: [50 * size * x for x in row] for name, size, row in zip(names, sizes, noise, strict=True)})
+    row = one(claim("outweighs", **REGIMES), runs)
+    assert (row["verdict"], row["n_x"], row["arm"], row["scale"]) == (verdict, 5, "", "difference")
+
+
+def test_outweighs_counts_places_by_hand_and_failed_runs_share_the_last():
+    """Released: 4, 5.5 and 5.5 (both lost); stabilised: 1, 2, 3. Arms 3, 3.5, 2.5 apart; losses 1.5, 1.5, 0; 1, 2, 1."""
+    lost = {"kl__released": [DIVERGED] * 5, "pearson__released": [DIVERGED] * 5}
+    runs = made(bce=[1.0] * 5, kl=[2.0] * 5, pearson=[3.0] * 5, bce__released=[9.0] * 5, **lost)
+    row = one(claim("outweighs", **REGIMES), runs)
+    assert row["effect"] == pytest.approx(3 - 7 / 6)
+    assert evidence(row).startswith("1.83 places further between arms than between losses [1.83, 1.83] at 95 %, 5 seeds")
+    assert one(claim("outweighs", **REGIMES), made(bce=STEADY))["reason"].startswith("not run in this study: bce, kl")
+
+
 def test_equal_runs_at_equal_seeds_are_compared_at_different_seeds():
     """Otherwise identical runs would be "the same" with no width, whatever the noise."""
     row = one(claim("equivalence", margin=1.25), made(bce=STEADY, kl=STEADY))
@@ -243,11 +281,14 @@ def test_definitions_and_what_nobody_can_measure():
     true = claim("definition", property="conjugate", objectives=["pearson"])
     false = claim("definition", property="conjugate", objectives=["pearson_as_published"])
     mute = claim("none", unmeasurable="no people were asked")
-    rows = judged([true, false, mute], made(bce=STEADY))
-    assert list(rows["verdict"]) == ["reproduced", "not reproduced", "could not have been measured"]
-    assert list(rows["arm"]) == ["", "", ""]
+    idle = claim("definition", property="takes_part_in_training", samplers=["drs"])
+    rows = judged([true, false, mute, idle], made(bce=STEADY))
+    verdicts = ["reproduced", "not reproduced", "could not have been measured", "not reproduced"]
+    assert list(rows["verdict"]) == verdicts
+    assert list(rows["arm"]) == ["", "", "", ""]
     assert "wrong below t = -2" in rows["reason"][1]
     assert rows["reason"][2] == "no people were asked"
+    assert rows["reason"][3] == "DRS draws from finished networks, and leaves every weight as it was"
 
 
 # --- arms and pairs
@@ -264,7 +305,7 @@ def test_a_claim_is_judged_in_every_arm_that_has_its_variant():
     assert (row["arm"], row["verdict"]) == ("released", "not reproduced")
 
 
-@pytest.mark.parametrize("test", ["difference", "equivalence", "same_weights", "spread", "failures", "value", "order"])
+@pytest.mark.parametrize("test", ["difference", "equivalence", "noninferiority", "same_weights", "spread", "failures", "value", "order"])
 def test_a_variant_that_was_not_run_is_undecided(test):
     own = {"value": VALUE, "order": ORDER | {"margin": 0.0}, "equivalence": {"margin": 1.25}}
     row = one(claim(test, **own.get(test, {})), made(bce=STEADY, pearson=STEADY))

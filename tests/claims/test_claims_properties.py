@@ -9,6 +9,7 @@ import pytest
 
 from divergan.claims.properties import PROPERTIES
 from divergan.objectives import OBJECTIVES
+from divergan.samplers import SAMPLERS, Model
 
 KL, PEARSON, GAN, JS = (OBJECTIVES[name] for name in ("kl", "pearson", "gan", "jensen_shannon"))
 HELLINGER, BCE = OBJECTIVES["squared_hellinger"], OBJECTIVES["bce"]
@@ -44,6 +45,19 @@ def test_a_planted_fault_breaks_its_statement(name):
     statement, wrong = PLANTED[name]
     assert faults(statement, OBJECTIVES[wrong.name]) == []
     assert faults(statement, wrong)
+
+
+@pytest.mark.parametrize("network", ["generator", "critic"])
+def test_a_sampler_that_changes_a_weight_takes_part_in_training(network):
+    drs = SAMPLERS["drs"]
+    assert faults("takes_part_in_training", drs) and faults("takes_part_in_training", SAMPLERS["latent_rs"])
+
+    def learning(model: Model, *arguments):
+        weights = model.generator if network == "generator" else model.log_ratio.__closure__[0].cell_contents
+        next(weights.parameters()).data.add_(1e-3)
+        return drs.draw(model, *arguments)
+
+    assert faults("takes_part_in_training", replace(drs, draw=learning)) == []
 
 
 def test_the_gan_divergence_is_not_zero_at_equality():

@@ -97,6 +97,14 @@ WRONG = {
     "property": ("property: conjugate", "property: conjugat", "did you mean 'conjugate'? known are non_negative"),
     "objective": ("objectives: [kl, pearson]", "objectives: [kl, person]", "did you mean 'pearson'?"),
     "no objective": ("objectives: [kl, pearson]", "objectives: []", "objectives = []: List should have at least 1"),
+    "property of a sampler": (
+        "property: conjugate\n    objectives: [kl, pearson]", "property: conjugate\n    samplers: [drs]",
+        "'conjugate' is asked of objectives: expected objectives: [...] and nothing else",
+    ),
+    "sampler of a property": (
+        "property: conjugate\n    objectives: [kl, pearson]", "property: takes_part_in_training\n    samplers: [mh]",
+        "there is no 'mh'; known are drs, latent_rs",
+    ),
     "useless": ("property: conjugate", "margin: 2\n    property: conjugate", "the test 'definition' has no use for it"),
     "id": ("id: kl-fid", "id: KL fid", "claims.1.id = 'KL fid': expected small letters and digits"),
     "id twice": ("id: kl-fid", "id: kl-above-bce", "claims.1.id: 'kl-above-bce' is the id of an earlier claim too"),

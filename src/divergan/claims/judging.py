@@ -24,6 +24,8 @@ TESTS: dict[str, Callable[..., Finding]] = {
     "value": tests.value,
     "difference": tests.difference,
     "equivalence": tests.equivalence,
+    "noninferiority": tests.noninferiority,
+    "outweighs": tests.outweighs,
     "same_weights": tests.same_weights,
     "order": tests.order,
     "seeds": tests.seeds,
@@ -86,6 +88,11 @@ def findings(claim: Claim, evidence: Evidence) -> Iterator[tuple[str, Finding]]:
         yield "", test(claim, evidence)
         return
     present = set(evidence.runs["variant"])
+    if claim.arms:
+        keys = [f"{name}.{arm}" for name in named for arm in claim.arms]
+        absent = [key for key in keys if key not in present]
+        yield "", not_run(absent, "in this study") if absent else test(claim, evidence, *keys)
+        return
     arms = arms_of(named if claim.variants else named[:1], evidence.runs)
     for arm in arms:
         keys = [name if "." in name else f"{name}.{arm}" for name in named]

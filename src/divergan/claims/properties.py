@@ -1,4 +1,4 @@
-"""Statements about divergences that no run decides: checked on the declarations themselves, in float64.
+"""Statements about divergences and samplers that no run decides: checked on the declarations, in float64 where it tells.
 
 A check returns what breaks the statement, in words, and nothing where it holds. The objectives whose definitions differ
 from what was printed are named as such in the claim (`pearson_as_published`).
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from divergan.lazy import lazy
-from divergan.objectives import definitions
+from divergan.objectives import OBJECTIVES, definitions
 from divergan.objectives.declaration import FDivergence, Objective
+from divergan.samplers import SAMPLERS, Model, Random, Sampler
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,12 @@ class Property:
     """`faults` yields what breaks the statement; `checked` says on what it was tried, as evidence."""
 
     checked: str
-    faults: Callable[[Sequence[Objective]], Iterator[str]]
+    faults: Callable[[Sequence[Any]], Iterator[str]]  # of the declarations that `of` names
+    of: Literal["objectives", "samplers"] = "objectives"
+
+    def broken(self, names: Sequence[str]) -> list[str]:
+        """What breaks the statement about the objectives, or samplers, of these names."""
+        return list(self.faults([(OBJECTIVES if self.of == "objectives" else SAMPLERS)[name] for name in names]))
 
 
 def of_each(fault: Callable[[FDivergence], str]) -> Callable[[Sequence[Objective]], Iterator[str]]:
@@ -142,6 +148,31 @@ def losses(o: Objective, v: torch.Tensor) -> tuple[definitions.Function, ...]:
     return (lambda x: o.critic_loss(x, v)), (lambda x: o.critic_loss(v, x)), *definitions.generator_losses(o, v)
 
 
+# The samplers that a statement may be about, with settings to try them with: the report's two.
+TRIED_WITH = {"drs": {"percentile": 95.0, "acceptance": None}, "latent_rs": {"weights": "learned"}}
+
+
+def idle_samplers(samplers: Sequence[Sampler]) -> Iterator[str]:
+    """A sampler takes part in training where drawing with it changes a weight of the generator or of the critic."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator, critic = torch.nn.Linear(8, 4), torch.nn.Linear(4, 1)
+    before = [weight.detach().clone() for weight in (*generator.parameters(), *critic.parameters())]
+    for sampler in samplers:
+        model = Model(
+            generator=generator,
+            latent=8,
+            device="cpu",
+            weight=lambda z: z.square().mean(dim=1),
+            log_ratio=lambda images: critic(images)[:, 0],
+            pilot=512,
+        )
+        random = Random(latents=torch.Generator().manual_seed(1), choices=torch.Generator().manual_seed(2))
+        sampler.draw(model, 64, sampler.settings.model_validate(TRIED_WITH[sampler.name]), random)
+        if all(map(torch.equal, before, (*generator.parameters(), *critic.parameters()))):
+            yield f"{sampler.label} draws from finished networks, and leaves every weight as it was"
+
+
 PROPERTIES = {
     "non_negative": Property(checked="the least D_f at total variation 0 and 0.01", faults=of_each(not_a_distance)),
     "zero_only_in_the_limit": Property(
@@ -158,4 +189,7 @@ PROPERTIES = {
     "slope_at_one": Property(checked="the derivative of f at 1", faults=of_each(other_slope)),
     "threshold": Property(checked="T against f'(1), p against q, on 401 scores", faults=of_each(misplaced_threshold)),
     "same_game": Property(checked="gradients of all losses on 401 scores", faults=other_games),
+    "takes_part_in_training": Property(
+        checked="the networks' weights before and after drawing", faults=idle_samplers, of="samplers"
+    ),
 }

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from divergan.claims.properties import PROPERTIES
+from divergan.claims.properties import PROPERTIES, TRIED_WITH
 from divergan.objectives import OBJECTIVES
 from divergan.strict import Strict, known, message, misfit
 from divergan.strict_yaml import ParameterError, load, plain
@@ -33,15 +33,22 @@ TESTS = {
     "value": {"variant", "published"},  # a published number, of whatever metric, in our prediction interval
     "difference": {"variant", "against", "direction", "margin"},  # metric so much higher, or lower
     "equivalence": {"variant", "against", "margin"},  # metric within this factor
+    "noninferiority": {"variant", "against", "margin"},  # FID at most so much higher
+    "outweighs": {"variants", "arms"},  # runs of two arms further apart than runs of two of these variants
     "same_weights": {"variant", "against"},  # the same generator, bit for bit, at equal seeds
     "order": {"variants", "published", "margin"},  # the order of the published numbers, by Kendall's tau
     "seeds": {"variants", "margin"},  # FID so much higher or lower when the seed alone changes
     "spread": {"variant", "against", "direction", "margin"},  # standard deviation of log FID over seeds
     "failures": {"variant", "against", "direction"},  # share of runs that diverge or collapse
-    "definition": {"property", "objectives"},  # exact, on the declarations
+    "definition": {"property"},  # exact, on the declarations of `objectives`, or of `samplers`
     "none": {"unmeasurable"},  # nothing that could be run would decide it
 }
-MAY_HAVE = {"none": {"published"}, "difference": {"metric"}, "equivalence": {"metric"}}
+MAY_HAVE = {
+    "none": {"published"},
+    "difference": {"metric"},
+    "equivalence": {"metric"},
+    "definition": {"objectives", "samplers"},
+}
 OWN = sorted({name for names in (*TESTS.values(), *MAY_HAVE.values()) for name in names})
 NAME = r"[a-z0-9][a-z0-9_]*"
 
@@ -69,12 +76,14 @@ class Claim(Strict):
     variant: str = ""
     against: str = ""  # in the same arm, unless it names one
     variants: Annotated[list[str], Field(min_length=2, default_factory=list)]
+    arms: Annotated[list[str], Field(min_length=2, default_factory=list)]
     direction: Literal["higher", "lower"] | None = None
     metric: str = "fid"
     margin: float = 1.0  # a ratio of the metric's values, or of FIDs' standard deviations; of an order a tau
     published: Annotated[list[str], BeforeValidator(listed), Field(default_factory=list)]
     property: str = ""
     objectives: Annotated[list[str], Field(min_length=1, default_factory=list)]
+    samplers: Annotated[list[str], Field(min_length=1, default_factory=list)]
     unmeasurable: str = ""  # why
 
     @field_validator("id")
@@ -114,6 +123,11 @@ class Claim(Strict):
     def _are_objectives(cls, names: list[str]) -> list[str]:
         return known_each(names, OBJECTIVES)
 
+    @field_validator("samplers")
+    @classmethod
+    def _are_samplers(cls, names: list[str]) -> list[str]:
+        return known_each(names, TRIED_WITH)
+
     @field_validator("published")
     @classmethod
     def _were_published(cls, ids: list[str], info: ValidationInfo) -> list[str]:
@@ -127,6 +141,10 @@ class Claim(Strict):
             raise misfit(f"the test {self.test!r} reads {', '.join(sorted(needed))}: {absent[0]} is missing", "test")
         if ignored := sorted(given - needed - MAY_HAVE.get(self.test, set())):
             raise misfit(f"the test {self.test!r} has no use for it; it reads {', '.join(sorted(needed))}", ignored[0])
+        if self.test == "definition":
+            of = PROPERTIES[self.property].of
+            if given & {"objectives", "samplers"} != {of}:
+                raise misfit(f"{self.property!r} is asked of {of}: expected {of}: [...] and nothing else", "property")
         return self
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ difference and an equivalence may be of another metric, turned so that lower is 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from math import exp, isfinite, log, nan
 
 import numpy as np
@@ -35,7 +36,6 @@ from divergan.claims.findings import (
 from divergan.claims.properties import PROPERTIES
 from divergan.claims.schema import Claim
 from divergan.comparison import SEEDS_TO_JUDGE, beside_published, family, summarise
-from divergan.objectives import OBJECTIVES
 
 MOST_RUNS = 200  # a side, that the search for a decisive number of runs tries
 
@@ -105,14 +105,25 @@ def difference(claim: Claim, evidence: Evidence, variant: str, against: str) -> 
     x, y, paired = matched(evidence.logs(variant, metric), evidence.logs(against, metric))
     if finding := too_few(x, y):
         return replace(finding, metric=metric)
-    margin, sd = signed(claim), deviation(x, y, paired)
+    return apart(x, y, paired, metric=metric, margin=signed(claim), direction=claim.direction)
+
+
+def noninferiority(claim: Claim, evidence: Evidence, variant: str, against: str) -> Finding:
+    """Is FID at most `margin` times that of the other: is there no tangible benefit from the other?"""
+    x, y, paired = matched(evidence.logs(variant), evidence.logs(against))
+    return too_few(x, y) or apart(x, y, paired, metric="fid", margin=log(claim.margin), direction="lower")
+
+
+def apart(x: np.ndarray, y: np.ndarray, paired: bool, *, metric: str, margin: float, direction: str | None) -> Finding:
+    """Is x, less y, on the claimed side of the margin?"""
+    sd = deviation(x, y, paired)
     result = turned(statistics.difference(x, y, margin=sign(metric) * margin, paired=paired), metric)
     return Finding(
         metric=metric,
         scale="ratio",
         margin=margin,
         result=result,
-        decide=beyond(claim.direction, margin),
+        decide=beyond(direction, margin),
         needed=lambda alpha: statistics.seeds_needed(result.effect, sd, margin=margin, alpha=alpha, paired=paired),
     )
 
@@ -214,6 +225,35 @@ def seeds(claim: Claim, evidence: Evidence, *variants: str) -> Finding:
     )
 
 
+def outweighs(claim: Claim, evidence: Evidence, *keys: str) -> Finding:
+    """Ranks of all runs of a seed, failed ones last and level: are two arms further apart than two variants?
+
+    A seed gives one number: by how many places, in the mean, runs that differ in the arm alone are further apart than
+    runs that differ in the variant alone.
+    """
+    runs = [evidence.logs(key) for key in keys]
+    common = sorted(set.intersection(*(set(own) for own in runs)))
+    if len(common) < 2:
+        return Finding(reason=f"{len(common)} seeds at which all ran: a test needs two", seeds_needed=2)
+    further = []
+    for seed in common:
+        places = pd.Series([own[seed] for own in runs]).rank().to_numpy().reshape(len(claim.variants), len(claim.arms))
+        by_variant, by_arm = (
+            np.mean([np.abs(a - b) for a, b in combinations(along, 2)]) for along in (places, places.T)
+        )
+        further.append(by_arm - by_variant)
+    result, sd = statistics.difference(further, np.zeros(len(further)), paired=True), float(np.std(further, ddof=1))
+    return Finding(
+        metric="places",
+        scale="difference",
+        margin=0.0,
+        result=result,
+        n=(len(further), 0),
+        decide=beyond("higher", 0.0),
+        needed=lambda alpha: statistics.seeds_needed(result.effect, sd, margin=0.0, alpha=alpha, paired=True),
+    )
+
+
 def spread(claim: Claim, evidence: Evidence, variant: str, against: str) -> Finding:
     """Standard deviations; a failed run scatters without bound, so the ratio has no end on its side."""
     x, y = evidence.logs(variant), evidence.logs(against)
@@ -258,7 +298,7 @@ def runs_to_tell(share_x: float, share_y: float, alpha: float) -> int | None:
 
 def definition(claim: Claim, evidence: Evidence) -> Finding:
     stated = PROPERTIES[claim.property]
-    faults = list(stated.faults([OBJECTIVES[name] for name in claim.objectives]))
+    faults = stated.broken(claim.objectives or claim.samplers)
     verdict = NOT_REPRODUCED if faults else REPRODUCED
     return Finding(metric="definition", method=stated.checked, verdict=verdict, reason="; ".join(faults))
 

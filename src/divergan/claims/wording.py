@@ -34,6 +34,7 @@ def size(row: Mapping[Any, Any], effect: str) -> str:
         "spread": f"standard deviation {effect} times as large",
         "seeds": f"FIDs {effect} times apart",
         "failures": f"share of failed runs higher by {effect}",
+        "outweighs": f"{effect} places further between arms than between losses",
         "order": f"tau {effect}",
     }.get(row["test"], f"{quantity(row)} {effect} times as high")
 
@@ -43,7 +44,7 @@ def quantity(row: Mapping[Any, Any]) -> str:
 
 
 def sample(row: Mapping[Any, Any]) -> str:
-    if row["test"] == "order":
+    if row["test"] in ("order", "outweighs"):
         return f"{row['n_x']} seeds"
     if "paired t" in row["method"] or row["method"].endswith(", paired"):
         return f"{row['n_x']} pairs"

@@ -33,13 +33,13 @@ def content(
     tables: Tables,
     values: Mapping[str, Any],
     *,
-    folders: Mapping[str, str],
+    recipes: Mapping[str, str],
     files: Sequence[str],
     sets: Sequence[SampleSet],
     walks: Sequence[Walk],
 ) -> dict[str, Any]:
-    """What `render` takes. `values` are the report's; `folders` those of the runs in results/, `files` the CSV files'
-    names, both as links from reports/<study>/.
+    """What `render` takes. `values` are the report's; `recipes` those of the runs, `files` the CSV files' names, both
+    as links from reports/<study>/.
     """
     shown = drawn(sets)
     return {
@@ -48,7 +48,7 @@ def content(
         "files": files,
         **dict.fromkeys(("chapters", "tables", "left_out"), ()),
         "results": made.results(tables),
-        "runs": made.runs(tables, folders),
+        "runs": made.runs(tables, recipes),
         "samplers": made.samplers(tables),
         "claims": made.claims(values["claims"]),
         "curves": curve_names(tables),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -142,7 +143,7 @@ def with_interval(row: Mapping[Any, Any]) -> str:
 
 
 def runs(tables: Tables, recipes: Mapping[str, str]) -> Table:
-    """One row a training; `recipes` are the folders of the runs in results/<study>/, by key."""
+    """One row a training; `recipes` are links to those of the runs, by key."""
     first = ("Variant", ARM, "Seed", "Outcome")
     table = Table(
         name="runs",
@@ -154,8 +155,8 @@ def runs(tables: Tables, recipes: Mapping[str, str]) -> Table:
     return compact(table)
 
 
-def _run(row: Mapping[Any, Any], tables: Tables, folder: str) -> Row:
-    made_by = folder.rsplit("-", 1)[1]
+def _run(row: Mapping[Any, Any], tables: Tables, recipe: str) -> Row:
+    made_by = Path(recipe).stem.rsplit("-", 1)[1]
     return Row(
         cells=[
             word(row["label"]),
@@ -163,7 +164,7 @@ def _run(row: Mapping[Any, Any], tables: Tables, folder: str) -> Row:
             Cell(text=str(row["seed"]), sort=float(row["seed"])),
             word(outcome(row)),
             *(figure(row[metric]) for metric in tables.metrics),
-            Cell(text=made_by, sort=made_by, href=f"{folder}/recipe.json"),
+            Cell(text=made_by, sort=made_by, href=recipe),
             Cell(text=f"tags.recipe = '{made_by}'", sort=made_by, code=True),
         ],
         failed=float(row["outcome"] != "finished"),

@@ -46,7 +46,7 @@ def browsable(job: Job, tables: Tables, values: dict[str, Any]) -> dict[str, Any
     return content(
         tables,
         values,
-        folders={step.key: f"../../results/{step.study}/{step.folder}" for step in job.step.inputs_of("train")},
+        recipes={step.key: step.published_recipe for step in job.step.inputs_of("train")},
         files=sorted(path.name for path in job.input("compare").glob("*.csv")),
         sets=list(sample_sets(job, tables)),
         walks=list(walks(job, tables)),

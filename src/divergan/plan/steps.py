@@ -72,6 +72,11 @@ class Step:
         """Relative to results/<study>/, for instance runs/kl.stabilised-s0-3f9a1c2b."""
         return f"{FOLDERS[self.verb]}/{self.key}-{self.hash[:8]}"
 
+    @property
+    def published_recipe(self) -> str:
+        """Relative to reports/<study>/, for instance recipes/runs/kl.stabilised-s0-3f9a1c2b.json."""
+        return f"recipes/{self.folder}.json"
+
     def inputs_of(self, verb: str) -> list[Step]:
         return [step for step in self.inputs if step.verb == verb]
 
