@@ -46,7 +46,8 @@ def ran(root: Path, study: str) -> list[Ran]:
         output = base64.b64decode(path.name, altchars=b"-_").decode()
         facts = json.loads(path.read_text())
         inside = re.fullmatch(rf"results/{study}/(\w+/[^/]+)/run\.json", output)
-        folder = inside[1] if inside else "report/report" if output.startswith(f"reports/{study}/") else None
+        published = re.fullmatch(rf"reports/{study}/\w+\.id", output)  # one of its rule's outputs, for one job
+        folder = inside[1] if inside else "report/report" if published else None
         if folder and (root / output).is_file() and facts["starttime"]:
             found.append(Ran(facts["rule"], folder, facts["starttime"], facts["endtime"]))
     return sorted(found, key=lambda job: job.started)

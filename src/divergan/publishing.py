@@ -28,9 +28,9 @@ def publish(root: Path, plan: Plan) -> Path:
         for name, source, pattern in (("figures", figures, "*.svg"), ("tables", tables, "*.csv")):
             link(place(root, source), folder / name, only=pattern)
         shutil.rmtree(folder / "recipes", ignore_errors=True)
-        for copy, source in recipes(root, plan).items():
+        for copy, original in recipes(root, plan).items():
             copy.parent.mkdir(parents=True, exist_ok=True)
-            link_file(str(source), str(copy))
+            link_file(str(original), str(copy))
         for name, step in (*((name, report) for name in DOCUMENTS), ("metrics.json", tables)):
             with written(folder / name) as temporary:
                 shutil.copyfile(place(root, step) / name, temporary)

@@ -102,7 +102,7 @@ WRONG = {
         "'conjugate' is asked of objectives: expected objectives: [...] and nothing else",
     ),
     "sampler of a property": (
-        "property: conjugate\n    objectives: [kl, pearson]", "property: takes_part_in_training\n    samplers: [mh]",
+        "objectives: [kl, pearson]", "samplers: [mh]",
         "there is no 'mh'; known are drs, latent_rs",
     ),
     "useless": ("property: conjugate", "margin: 2\n    property: conjugate", "the test 'definition' has no use for it"),

@@ -1,4 +1,4 @@
-"""Statements about divergences and samplers that no run decides: checked on the declarations, in float64 where it tells.
+"""Statements about divergences and samplers that no run decides: checked on the declarations themselves.
 
 A check returns what breaks the statement, in words, and nothing where it holds. The objectives whose definitions differ
 from what was printed are named as such in the claim (`pearson_as_published`).

@@ -235,13 +235,13 @@ def outweighs(claim: Claim, evidence: Evidence, *keys: str) -> Finding:
     common = sorted(set.intersection(*(set(own) for own in runs)))
     if len(common) < 2:
         return Finding(reason=f"{len(common)} seeds at which all ran: a test needs two", seeds_needed=2)
-    further = []
+    further: list[float] = []
     for seed in common:
         places = pd.Series([own[seed] for own in runs]).rank().to_numpy().reshape(len(claim.variants), len(claim.arms))
         by_variant, by_arm = (
             np.mean([np.abs(a - b) for a, b in combinations(along, 2)]) for along in (places, places.T)
         )
-        further.append(by_arm - by_variant)
+        further.append(float(by_arm - by_variant))
     result, sd = statistics.difference(further, np.zeros(len(further)), paired=True), float(np.std(further, ddof=1))
     return Finding(
         metric="places",
