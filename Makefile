@@ -46,7 +46,7 @@ ui: $(SETUP)  ## the MLflow UI at http://127.0.0.1:5000, this machine only
 # One thread a process: the threads of several on few cores wait for each other. Not reordered: xdist would start the groups
 # with few tests last, and these are the long ones.
 test: $(SETUP)  ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder --durations 20
 
 fuzz: $(SETUP)  ## the property tests with 1000 made-up files each: a quarter of an hour
 	OMP_NUM_THREADS=1 FUZZ=thorough $(BIN)/python -m pytest tests/test_fuzz.py
@@ -106,8 +106,8 @@ bench: $(SETUP)  ## training, metrics, samplers and the pipeline, timed on this 
 drill: $(SETUP)  ## break a small study in every way it can break, hundreds of times; an hour, some drills need root
 	$(BIN)/python tests/drills.py --doc
 
-readme: $(SETUP)  ## the README's result table and picture again, from reports/demo
-	$(BIN)/divergan readme --params params/demo.yaml
+readme: $(SETUP)  ## the README's results again, from reports/reference
+	$(BIN)/divergan readme --params params/reference.yaml
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-annotate --no-header --extra dev pyproject.toml

@@ -128,14 +128,16 @@ REPORT = "benatti2024fdivergences"
 CLAIM = {
     "source": f"{REPORT}, Table 2", "family": "table-2-order", "test": "difference", "metric": "fid",
     "direction": "higher", "margin": np.log(1.1), "level": 0.9917, "n_x": 5, "n_y": 5, "scale": "ratio",
-    "method": "paired t", "reason": "", "seeds_needed": np.nan, "published": np.nan,
+    "method": "paired t", "reason": "", "seeds_needed": np.nan, "published": np.nan, "against": "bce",
 }  # fmt: skip
 JUDGED = [  # id, says, effect, low, high, p, p_adjusted, and what differs from CLAIM
-    ("kl-above-bce", "KL reaches a higher FID than BCE", 2.1, 1.2, np.inf, 1e-5, 6e-5, {"verdict": "reproduced"}),
+    ("kl-above-bce", "KL reaches a higher FID than BCE", 2.1, 1.2, np.inf, 1e-5, 6e-5,
+     {"verdict": "reproduced", "variant": "kl"}),
     ("pearson-above-bce", "Pearson reaches a higher FID than BCE", 0.4, -0.1, 0.9, 0.02, 0.08,
-     {"verdict": "undecided", "seeds_needed": 14}),
+     {"verdict": "undecided", "seeds_needed": 14, "variant": "pearson"}),
     ("hellinger-above-js", "Squared Hellinger, whose conjugate has a pole, reaches a higher FID than Jensen-Shannon, "
-     "which is bounded", -0.6, -0.9, -0.3, 0.0004, 0.002, {"verdict": "not reproduced"}),
+     "which is bounded", -0.6, -0.9, -0.3, 0.0004, 0.002,
+     {"verdict": "not reproduced", "variant": "squared_hellinger", "against": "jensen_shannon"}),
     ("bce-is-gan", "GAN and BCE give the same FID", 0.02, -0.12, 0.16, 0.01, 0.01,
      {"family": "equivalence", "test": "equivalence", "direction": "", "margin": np.log(1.25), "method": "TOST",
       "source": f"{REPORT}, Section II.2", "verdict": "reproduced"}),

@@ -84,7 +84,7 @@ def test_two_seeds_are_shown_not_judged(small_folder):
     page = words(small_folder)
     assert "No variant has 5 runs with a value, so the order is shown, not judged" in page
     assert "All 14 runs finished." in page
-    assert "No run diverged or collapsed." in page
+    assert "No run diverged, that is met a loss, weight or score that is no finite number" in page
 
 
 def test_failures_are_told_and_the_first_is_the_one_of_the_table(large, large_folder):
@@ -132,12 +132,28 @@ def test_settings_are_printed_in_words_and_none_is_missing():
     study = params.read(ROOT / "params/demo.yaml")
     training = params.Training.model_validate(study.variants()["bce.stabilised"].model_dump())
     every = dict(leaves(training.model_dump() | LATER))
-    words = dict(printed(every))
-    named = [name for name in every if not name.startswith("regularisers.")]
+    words = dict(printed([("BCE", "Stabilised", every)]))
+    in_the_table_of_arms = ("objective", "generator_loss")
+    named = [name for name in every if not name.startswith(("regularisers.", *in_the_table_of_arms))]
     assert len(words) == len(named), "a setting without a label would be left out of the report"
     assert words["generator's hidden layers"] == "128, 256"
     assert words["generator"] == "MLP with batch normalisation"
     assert not [text for pair in words.items() for text in pair if "_" in text]
+
+
+def test_rarer_settings_are_told_with_the_arms_or_losses_that_have_them():
+    long, short = {"steps": 3000, "ema_decay": 0}, {"steps": 1500, "ema_decay": 0}
+    averaged = {"steps": 3000, "ema_decay": 0.99}
+    trainings = [
+        ("BCE", "Released", long),
+        ("JS", "Released", short),
+        ("KL", "Released", long),
+        ("JS", "Late", averaged),
+    ]
+    assert printed([*trainings, ("BCE", "Late", averaged)]) == [
+        ("generator steps", "3000; 1500 (JS of Released)"),
+        ("decay of the generator's moving average a step", "no average; 0.99 (Late)"),
+    ]
 
 
 def test_findings_tell_what_one_run_and_the_seed_are_worth(small, tmp_path):

@@ -75,9 +75,9 @@ def test_the_answer_and_the_section_count_the_verdicts(page):
 
 def test_every_claim_has_evidence_p_verdict_and_seeds(study, page):
     assert (
-        "KL reaches a higher FID than BCE [3, Table 2] released FID 8.17 times as high [3.32, ∞] at 99.17 %, 5 pairs, "
+        "KL reaches a higher FID than BCE [N, Table 2] released FID 8.17 times as high [3.32, ∞] at 99.17 %, 5 pairs, "
         "paired t < 0.001 reproduced"
-    ) in page
+    ) in re.sub(r"\[\d+,", "[N,", page)
     assert "5 pairs, paired t 0.080 undecided 14" in page
     assert "features: digits here, inception there – not comparable –" in page
     assert "the released re-weighting could not have worked – could not have been measured –" in page

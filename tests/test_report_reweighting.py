@@ -181,7 +181,7 @@ def test_the_words_count_the_significant_effects_and_name_the_controls_among_the
     effects = changed(effects, "sampler == 'dot' and metric == 'fid'", effect=1.2, low=1.1, high=1.3, p_adjusted=0.01)
     page = chapter(replace(study, effects=effects), tmp_path)
     assert "On BCE 2 of 12 samplers significantly lower the FID, most of all OBRS, acceptance 1/3, to 0.7" in page
-    assert "; 1 significantly raises it, most of all DOT, 20 steps, to 1.2" in page
+    assert "; 1 significantly raises it: DOT, 20 steps, to 1.2" in page
     assert "Of the controls" not in page
     control = changed(
         effects, "sampler == 'trained_on' and metric == 'fid'", effect=0.6, low=0.5, high=0.7, p_adjusted=0.01
@@ -259,11 +259,11 @@ def test_break_even_is_for_the_first_weights_and_says_never(study, page, tmp_pat
     ]
     assert drs["mean"] == plain(of_table["images"] / 1000)
     images = drs["mean"].replace("\N{NARROW NO-BREAK SPACE}", " ")
-    assert f"DRS, acceptance 1/3 {drs['milliseconds']} ms. So it is ahead from {images} thousand images on" in page
+    assert f"DRS, acceptance 1/3 {drs['milliseconds']} ms. It is ahead from {images} thousand images on" in page
     never = chapter(
         replace(study, break_even=study.break_even.assign(images=np.inf, low=np.inf, high=np.inf)), tmp_path
     )
-    assert "So it never earns its training back." in never
+    assert "It never earns its training back." in never
     assert "is ahead from" not in never
 
 
@@ -278,11 +278,10 @@ def test_the_released_design_is_told_with_its_numbers(study, page, tmp_path):
     assert "that design ends" not in chapter(without, tmp_path)
 
 
-def test_the_verdicts_on_the_published_gain_are_beside_their_evidence(page, study, tmp_path):
-    assert "latentRS as released takes the FID from 49 to 46 [3, Section III.2]" in re.sub(r"\[\d+,", "[3,", page)
-    assert re.search(r"FID 1\.00 times as high \[0\.961, 1\.05\] at 97\.5 %, 5 pairs, paired t not reproduced", page)
-    other = study.claims[study.claims["family"] != "latent-reweighting"]
-    assert "judged by the tests" not in chapter(replace(study, claims=other), tmp_path)
+def test_the_verdicts_on_the_published_gain_stand_with_the_others(page, study, tmp_path):
+    told = "The verdicts on what the report says of re-weighting stand with the others."
+    assert told in page
+    assert told not in chapter(replace(study, claims=study.claims[:0]), tmp_path)
 
 
 def test_tables_read_back_from_csv_give_the_same_chapter(study, tmp_path):

@@ -76,15 +76,17 @@ def one_run_table(runs: pd.DataFrame) -> pd.DataFrame:
 def agreement_table(fids: pd.DataFrame) -> pd.DataFrame:
     """Every pair of feature sets: Kendall's tau of the two orders of one seed's variants, mean over seeds and interval.
 
-    `fids` has a row a run and feature set: variant, seed, outcome, features, features_label, fid.
+    Variants are ordered within their arm, and a seed's tau is the mean over the arms. `fids` has a row a run and
+    feature set: variant, arm, seed, outcome, features, features_label, fid.
     """
     labels = dict(zip(fids["features"], fids["features_label"], strict=True))
     table = fids.assign(log_fid=log_fid(fids)).pivot_table(
-        index=["seed", "variant"], columns="features", values="log_fid", sort=False, aggfunc="first"
+        index=["seed", "arm", "variant"], columns="features", values="log_fid", sort=False, aggfunc="first"
     )
     rows = []
     for a, b in combinations(labels, 2):
-        taus = [tau for _, own in table.groupby("seed") if (tau := kendall(own[a], own[b])) is not None]
+        arms = table.groupby(["seed", "arm"]).apply(lambda own: kendall(own[a], own[b]))  # noqa: B023
+        taus = list(arms.astype(float).groupby("seed").mean().dropna())
         low, high = np.clip(mean_interval(taus), -1, 1)
         mean = float(np.mean(taus)) if taus else np.nan
         rows.append({"a": a, "b": b, "a_label": labels[a], "b_label": labels[b], "tau": mean, "low": low, "high": high,
@@ -92,10 +94,9 @@ def agreement_table(fids: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["a", "b", "a_label", "b_label", "tau", "low", "high", "seeds"])
 
 
-def kendall(a: pd.Series, b: pd.Series) -> float | None:
-    """Kendall's tau-b of two orders of the same variants; None where there are too few, or all are tied."""
-    tau = kendalltau(a, b).statistic if len(a) >= FEWEST_VARIANTS else np.nan
-    return float(tau) if np.isfinite(tau) else None
+def kendall(a: pd.Series, b: pd.Series) -> float:
+    """Kendall's tau-b of two orders of the same variants; NaN where there are too few, or all are tied."""
+    return float(kendalltau(a, b).statistic) if len(a) >= FEWEST_VARIANTS else np.nan
 
 
 FACTORS = ["family", "generator_loss", "regulariser_kind"]  # columns of a crossed study

@@ -65,24 +65,27 @@ def published_files(root: Path, plan: Plan) -> dict[Path, Path]:
     )
 
 
-README_MARKS = ("<!-- demo results: made by `make readme` -->", "<!-- end of demo results -->")
+README_MARKS = ("<!-- results: made by `make readme` -->", "<!-- end of results -->")
 README_METRICS = ("fid", "kid", "precision", "recall")
 
 
 def readme(root: Path, plan: Plan) -> str:
     """Put a published study's table and picture into README.md and docs/pictures/."""
     published = root / "reports" / plan.trained.study
-    if not identity(root, plan).is_file():
-        raise DivergaNError(f"{published} does not show the present {plan.file}: run `make demo` first")
-    pictures = root / "docs" / "pictures"
-    pictures.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(published / "figures" / "samples.svg", pictures / f"{plan.study.study}-samples.svg")
+    if not any(published.glob("*.id")):
+        raise DivergaNError(f"{published} shows no results: run `snakemake --config params={plan.file}` first")
     path = root / "README.md"
     before, rest = path.read_text("utf-8").split(README_MARKS[0])
     after = rest.split(README_MARKS[1])[1]
-    table = result_table(published / "tables", plan)
-    path.write_text(f"{before}{README_MARKS[0]}\n\n{table}\n\n{README_MARKS[1]}{after}", "utf-8")
-    return f"{path} and {pictures} show {published}"
+    text = readme_text(published.relative_to(root), root, plan)
+    path.write_text(f"{before}{README_MARKS[0]}\n\n{text}\n\n{README_MARKS[1]}{after}", "utf-8")
+    return f"{path} shows {published}"
+
+
+def readme_text(published: Path, root: Path, plan: Plan) -> str:
+    """The picture and the tables of a published report, whose folder is relative to `root`, as the README has them."""
+    picture = f"![Digits drawn from the same latents, a row a variant]({published.as_posix()}/figures/samples.svg)"
+    return f"{picture}\n\n{result_table(root / published / 'tables', plan)}"
 
 
 def result_table(tables: Path, plan: Plan) -> str:
@@ -95,15 +98,13 @@ def result_table(tables: Path, plan: Plan) -> str:
     summary = pd.read_csv(tables / "summary.csv").set_index(["variant", "metric"])
     floors = pd.read_csv(tables / "floors.csv").set_index("metric")["floor"]
     order = pd.read_csv(tables / "ranking.csv")["variant"]
-    labels = list(map(heading, README_METRICS))
-    lines = ["| | runs | " + " | ".join(labels) + " |", "|---|---|" + "---|" * len(labels)]
+    arms = {name: arm.label for name, arm in plan.trained.arms.items()}
+    lines = [markdown("", "arm", "runs", *map(heading, README_METRICS)), "|---" * (3 + len(README_METRICS)) + "|"]
     for variant in order:
         cells = [summary.loc[(variant, name)] for name in README_METRICS]
         runs = f"{cells[0]['n']:.0f} of {cells[0]['n_runs']:.0f}"
-        lines.append(f"| {cells[0]['label']} | {runs} | " + " | ".join(map(with_interval, cells)) + " |")
-    lines.append(
-        "| *real images (floor)* | | " + " | ".join(f"*{text(floors[name])}*" for name in README_METRICS) + " |"
-    )
+        lines.append(markdown(cells[0]["label"], arms[cells[0]["arm"]], runs, *map(with_interval, cells)))
+    lines.append(markdown("*real images (floor)*", "", "", *(f"*{text(floors[name])}*" for name in README_METRICS)))
     n = plan.trained.samples
     few = not summary["judged"].all()
     note = (
@@ -127,16 +128,21 @@ def sampler_lines(tables: Path) -> list[str]:
     own = {metric: rows.set_index("sampler") for metric, rows in effects.groupby("metric")}
     cost = frontier[frontier["variant"] == effects["variant"].iloc[0]].set_index("sampler")["evaluations"]
     heads = ("sampler", "FID over the prior's", "precision above the prior's", "network rows an image")
-    lines = [f"| {' | '.join(heads)} |", "|---|---|---|---|"]
+    lines = [markdown(*heads), "|---|---|---|---|"]
     for name, row in own["fid"].iterrows():
         cells = [effect_text(row, 2), effect_text(own["precision"].loc[name], 3)]
         label = row["sampler_label"].replace("|", r"\|")
-        lines.append(f"| {label} | {' | '.join(cells)} | {text(cost.get(name))} |")
+        lines.append(markdown(label, *cells, text(cost.get(name))))
     note = (
         f"The samplers of {effects['label'].iloc[0]}'s generators against their prior, paired over "
         f"{effects['n'].max()} seeds on equal latents; intervals at Holm's level."
     )
     return [*lines, "", note, ""]
+
+
+def markdown(*cells: str) -> str:
+    """A row of a Markdown table."""
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
 
 
 def effect_text(row: Any, decimals: int) -> str:
@@ -157,7 +163,7 @@ def verdict_counts(tables: Path) -> str:
 
     found = pd.read_csv(tables / "claims.csv")["verdict"].value_counts()
     counts = ", ".join(f"{found.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
-    return f"Verdicts on the {found.sum()} claims of [claims.yaml](claims.yaml) in this study: {counts}."
+    return f"Verdicts on [claims.yaml](claims.yaml), each claim in every arm that has its variants: {counts}."
 
 
 def with_interval(row: Any) -> str:

@@ -300,7 +300,7 @@ def test_a_claim_is_judged_in_every_arm_that_has_its_variant():
         bce=STEADY, kl=times(2, STEADY), bce__released=STEADY, kl__released=times(0.5, STEADY), kl__alone=STEADY
     )
     rows = judged(claim("difference"), runs).set_index("arm")
-    assert list(rows["verdict"]) == ["reproduced", "not reproduced", "undecided"]
+    assert list(rows["verdict"]) == ["reproduced", "not reproduced", "not run"]
     assert rows.loc["alone", "reason"] == "not run in this arm: bce"
     row = one(claim("difference", variant="kl.released", against="bce.stabilised"), runs)
     assert (row["arm"], row["verdict"]) == ("released", "not reproduced")
@@ -309,10 +309,10 @@ def test_a_claim_is_judged_in_every_arm_that_has_its_variant():
 @pytest.mark.parametrize(
     "test", ["difference", "equivalence", "noninferiority", "same_weights", "spread", "failures", "value", "order"]
 )
-def test_a_variant_that_was_not_run_is_undecided(test):
+def test_a_variant_that_was_not_run_is_told(test):
     own = {"value": VALUE, "order": ORDER | {"margin": 0.0}, "equivalence": {"margin": 1.25}}
     row = one(claim(test, **own.get(test, {})), made(bce=STEADY, pearson=STEADY))
-    assert (row["verdict"], row["reason"], row["arm"]) == ("undecided", "not run in this study: kl", "")
+    assert (row["verdict"], row["reason"], row["arm"]) == ("not run", "not run in this study: kl", "")
 
 
 def test_only_common_seeds_are_paired():

@@ -95,5 +95,5 @@ def files(project: Project) -> dict[str, str]:
     return {
         str(path.relative_to(project.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(kept)
-        if path.is_file() and path.name != ".gitignore"
+        if path.is_file() and path.name not in (".gitignore", ".snakemake_timestamp")
     }

@@ -14,8 +14,8 @@ from divergan.evidence import log_fid
 from divergan.statistics import Interval, Result
 
 REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
-NOT_COMPARABLE, NOT_MEASURABLE = "not comparable", "could not have been measured"
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_COMPARABLE, NOT_MEASURABLE)
+NOT_COMPARABLE, NOT_MEASURABLE, NOT_RUN = "not comparable", "could not have been measured", "not run"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_COMPARABLE, NOT_MEASURABLE, NOT_RUN)
 
 Runs = Mapping[int, float]  # seed -> log of a metric, turned so that lower is better; +inf for a failed run
 

@@ -10,14 +10,15 @@ from typing import Any
 import pandas as pd
 
 from divergan.claims import tests
-from divergan.claims.findings import UNDECIDED, Evidence, Finding
+from divergan.claims.findings import NOT_RUN, UNDECIDED, Evidence, Finding
 from divergan.claims.schema import Claim
 from divergan.statistics import holm, holm_levels
 
 ALPHA = 0.05  # of a family in an arm
 COLUMNS = [
-    "id", "family", "arm", "says", "source", "test", "metric", "direction", "margin", "n_x", "n_y", "effect", "low",
-    "high", "level", "p", "p_adjusted", "verdict", "reason", "seeds_needed", "scale", "published", "method",
+    "id", "family", "arm", "says", "source", "test", "variant", "against", "metric", "direction", "margin", "n_x",
+    "n_y", "effect", "low", "high", "level", "p", "p_adjusted", "verdict", "reason", "seeds_needed", "scale",
+    "published", "method",
 ]  # fmt: skip
 COUNTS = ["n_x", "n_y", "seeds_needed"]
 TESTS: dict[str, Callable[..., Finding]] = {
@@ -113,7 +114,8 @@ def arms_of(names: Sequence[str], runs: pd.DataFrame) -> list[str]:
 
 
 def not_run(names: Sequence[str], where: str) -> Finding:
-    return Finding(reason=f"not run {where}: {', '.join(names)}" if names else "not run together in one arm")
+    told = f"not run {where}: {', '.join(names)}" if names else "not run together in one arm"
+    return Finding(verdict=NOT_RUN, reason=told)
 
 
 def row(claim: Claim, arm: str, finding: Finding, p_adjusted: float, level: float) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def row(claim: Claim, arm: str, finding: Finding, p_adjusted: float, level: floa
     finding = decided(finding, level)
     result = finding.result
     return {
-        **{name: getattr(claim, name) for name in ("id", "family", "says", "source", "test")},
+        **{name: getattr(claim, name) for name in ("id", "family", "says", "source", "test", "variant", "against")},
         "arm": arm,
         "metric": finding.metric,
         "direction": claim.direction or "",

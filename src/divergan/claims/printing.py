@@ -27,6 +27,7 @@ COLOURS = {
     "undecided": "yellow",
     "not comparable": "dim",
     "could not have been measured": "dim",
+    "not run": "dim",
 }
 
 

@@ -79,12 +79,17 @@ def _feature_labels(tables: Tables) -> dict[str, str]:
 def _caption_agreement(tables: Tables) -> str:
     text = (
         "Rank of each variant within its arm by its mean log FID, measured with each feature set; rank one is the "
-        "lowest FID. A dashed line lies on another line."
+        "lowest FID."
     )
+    ranks = feature_ranks(tables)
+    lines = ranks.pivot_table(index=["arm", "variant"], columns="features", values="rank").groupby("arm")
+    if any(own.duplicated().any() for _, own in lines):
+        text += " A dashed line lies on another line."
     taus: list[float] = [] if tables.agreement.empty else list(tables.agreement["tau"].dropna())
     if not taus:
         return text
-    spanned = f"{min(taus):.2f} to {max(taus):.2f}".replace("-", "\N{MINUS SIGN}")
+    least, most = (round(tau, 2) + 0.0 for tau in (min(taus), max(taus)))  # not "-0.00"
+    spanned = f"{least:.2f} to {most:.2f}".replace("-", "\N{MINUS SIGN}")
     return f"{text} Kendall's τ between two of the feature sets is {spanned}."
 
 

@@ -170,7 +170,7 @@ def provenance(job: Job) -> Provenance:
         "study": study["study"],
         "title": study["title"],
         "question": study["question"],
-        "parameters": shared_parameters(job.step.inputs_of("train")),
+        "parameters": training_parameters(job),
         "commits": distinct(run["commit"] or "none" for run in runs),
         "versions": {
             "Python": distinct(machine["python"] for machine in machines),
@@ -202,10 +202,13 @@ def distinct(values: Iterable[str]) -> list[str]:
     return sorted(set(values))
 
 
-def shared_parameters(runs: list[Step]) -> list[tuple[str, str]]:
-    """The training parameters that all runs have in common, in the report's words."""
+def training_parameters(job: Job) -> list[tuple[str, str]]:
+    """The training parameters in the report's words, with the variants that have another value than most."""
     from divergan.report.settings import printed
 
-    listed = [dict(leaves(run.settings["training"])) for run in runs]
-    first = listed[0].items()
-    return printed({name: value for name, value in first if all(other.get(name) == value for other in listed)})
+    variants = job.step.input("compare").settings["variants"]
+    runs = [run for run in job.step.inputs_of("train") if run.key.rpartition("-s")[2].isdigit()]  # not trained on
+    named = [(variants[run.key.rpartition("-")[0]], run) for run in runs]
+    return printed(
+        [(facts["label"], facts["arm_label"], dict(leaves(run.settings["training"]))) for facts, run in named]
+    )

@@ -7,6 +7,9 @@ from typing import Any, NotRequired, TypedDict
 
 import pandas as pd
 
+from divergan.claims.findings import NOT_REPRODUCED, REPRODUCED, UNDECIDED
+from divergan.claims.wording import exponential
+from divergan.claims.wording import number as digits
 from divergan.comparison import CONFIDENCE, SEEDS_TO_JUDGE, ranking, summarise
 from divergan.figures import Tables, drawable
 from divergan.figures.declaration import floor_of, outcome, trained
@@ -18,6 +21,10 @@ from divergan.report.runs import every_run
 from divergan.report.wording import NONE, cell, source, text
 
 HEADLINE = "fid"
+BESIDE_BCE = "table-2-order"  # the family of claims that compares every loss with BCE
+PUBLISHED_RUNS = "12000 steps of 2048 images and no seed"  # those behind Table 2 of benatti2024fdivergences
+RATIO = {"mean": "effect", "low": "low", "high": "high"}
+GENERATOR_LOSSES = {"alternative": "alternative", "bound": "the divergence's own bound"}
 
 
 class Provenance(TypedDict):
@@ -26,7 +33,7 @@ class Provenance(TypedDict):
     study: str
     title: str
     question: str
-    parameters: Sequence[tuple[str, str]]  # name, value: the settings that all runs share
+    parameters: Sequence[tuple[str, str]]  # name, values: the settings of the trainings
     commits: Sequence[str]
     versions: Mapping[str, Sequence[str]]  # package -> the versions that made results
     devices: Sequence[str]
@@ -58,6 +65,8 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
         "finished": len(tables.runs) - len(failed),
         "judged": [bool(j) for j in summary.loc[summary["metric"] == HEADLINE, "judged"]],
         "arms": [_arm(arm, tables, summary) for arm in tables.runs["arm"].unique()],
+        "regimes": _regimes(tables.runs),
+        "confounded": list(tables.runs.groupby("arm", sort=False)["regulariser"].nunique().loc[lambda n: n > 1].index),
         "divergences": [_divergence(o) for o in trained(tables).values() if hasattr(o, "activation")],
         "other_objectives": [_named(o) for o in trained(tables).values() if not hasattr(o, "activation")],
         "flaws": _flaws(tables),
@@ -68,6 +77,7 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
         "identical": _identical(tables),
         "published": published_values(published, tables),
         "failures": [_failure(run) for run in failed.to_dict("records")],
+        "limits": _limits(tables.runs),
         "every_run": every_run(tables, provenance.get("recipes", {})),
         "figures": {figure.name: figure.caption(tables) for figure in drawable(tables)},
         "parameters": [[str(name), str(value)] for name, value in provenance["parameters"]],
@@ -160,19 +170,19 @@ def _above_floor(mean: float, tables: Tables) -> str:
 
 
 def _arm(arm: str, tables: Tables, summary: pd.DataFrame) -> dict[str, Any]:
-    """An arm's settings, its best variant, that of the highest mean, and those whose interval meets the best one's."""
-    runs = tables.runs[tables.runs["arm"] == arm]
+    """An arm's best variant, that of the highest mean, those whose interval meets the best one's; others beside BCE.
+
+    Of the variants with seeds enough to judge, where there are such.
+    """
     order = ranking(summary[summary["arm"] == arm], HEADLINE)
+    if order["judged"].any():
+        order = order[order["judged"] | (order["share_failed"] > 0)].reset_index(drop=True)
     first = order.iloc[0]
     with_value = order[order["mean"].notna()].sort_values("mean", kind="stable")
     meeting = order[(order["low"] <= first["high"]) & (order["high"] >= first["low"]) & (order.index > 0)]
     return {
         "name": arm,
-        "regulariser": _listed(runs["regulariser"]),
-        "generator_loss": _listed(runs["generator_loss"]),
-        "overlapping": bool(runs["overlapping"].any()),
-        "runs": len(runs),
-        "finished": int((runs["outcome"] == "finished").sum()),
+        "beside_bce": _beside_bce(arm, tables),
         "best": _ranked(first, tables) if first["n"] else None,
         "highest": _ranked(with_value.iloc[-1], tables) if len(with_value) > 1 else None,
         "meeting": list(meeting["label"]),
@@ -181,8 +191,41 @@ def _arm(arm: str, tables: Tables, summary: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _listed(column: pd.Series) -> str:
-    return ", ".join(dict.fromkeys(map(str, column)))
+def _beside_bce(arm: str, tables: Tables) -> list[dict[str, Any]]:
+    """The claims that a loss has a higher FID than BCE, by verdict: the losses, each with its ratio of FIDs."""
+    if tables.claims.empty:
+        return []
+    own = tables.claims[(tables.claims["arm"] == arm) & (tables.claims["family"] == BESIDE_BCE)]
+    names = tables.runs.assign(name=tables.runs["variant"].str.split(".").str[0])
+    labels = names[names["arm"] == arm].drop_duplicates("name").set_index("name")["label"]
+    own = own[own["variant"].isin(labels.index)]
+    return [
+        {
+            "verdict": verdict,
+            "losses": [
+                {"label": labels[row["variant"]]}
+                | {name: digits(exponential(row[column])) for name, column in RATIO.items()}
+                for row in own[own["verdict"] == verdict].to_dict("records")
+            ],
+        }
+        for verdict in (REPRODUCED, UNDECIDED, NOT_REPRODUCED)
+        if (own["verdict"] == verdict).any()
+    ]
+
+
+def _regimes(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row for each arm, regulariser and generator loss: which losses were trained so."""
+    return [
+        {
+            "arm": arm,
+            "regulariser": regulariser,
+            "generator_loss": GENERATOR_LOSSES.get(str(loss), str(loss)),
+            "labels": list(own["label"].unique()),
+            "runs": len(own),
+            "finished": int((own["outcome"] == "finished").sum()),
+        }
+        for (arm, regulariser, loss), own in runs.groupby(["arm", "regulariser", "generator_loss"], sort=False)
+    ]
 
 
 def _ranked(row: pd.Series, tables: Tables) -> dict[str, Any]:
@@ -193,6 +236,17 @@ def _ranked(row: pd.Series, tables: Tables) -> dict[str, Any]:
         "judged": bool(row["judged"]),
         "survivors_only": bool(row["survivors_only"]),
         "above_floor": _above_floor(row["mean"], tables),
+    }
+
+
+def _limits(runs: pd.DataFrame) -> dict[str, str]:
+    """How much there is behind a number: training images and seeds of a variant, and what the published runs had."""
+    images = sorted(set(runs["training_images"].astype(int))) if "training_images" in runs else []
+    seeds = sorted(set(runs.groupby("variant").size()))
+    return {
+        "images": " or ".join(map(str, images)) or NONE,
+        "seeds": "–".join(map(str, dict.fromkeys([seeds[0], seeds[-1]]))),
+        "published": PUBLISHED_RUNS,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from divergan.claims.findings import VERDICTS
+from divergan.claims.findings import NOT_RUN, VERDICTS
 from divergan.claims.judging import ALPHA
 from divergan.claims.wording import evidence
 from divergan.figures import Tables
@@ -22,7 +22,9 @@ WORDS = {"arm": "", "direction": "", "reason": "", "method": ""}  # columns whos
 def evidence_values(tables: Tables) -> dict[str, Any]:
     """A key for each table of the evidence, [] where the study has none."""
     return {
-        "claims": _families(tables.claims),
+        "claims": _families(_run(tables.claims)),
+        "claim_families": _by_family(tables.claims),
+        "claims_not_run": _not_run(tables.claims),
         "claim_counts": _counts(tables.claims),
         "judging": {
             "family_error": f"{100 * ALPHA:g} %",
@@ -50,6 +52,29 @@ def _p(value: float) -> str:
     if pd.isna(value):
         return NONE
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _run(claims: pd.DataFrame) -> pd.DataFrame:
+    """The claims of which this study ran something in any arm."""
+    return claims if claims.empty else claims[~claims["says"].isin(_not_run(claims))]
+
+
+def _not_run(claims: pd.DataFrame) -> list[str]:
+    """What the claims say of which this study ran nothing."""
+    if claims.empty:
+        return []
+    unrun = (claims["verdict"] == NOT_RUN).groupby(claims["says"], sort=False).all()
+    return list(unrun.index[unrun])
+
+
+def _by_family(claims: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row a family: how many of its verdicts are which."""
+    if claims.empty:
+        return []
+    return [
+        {"name": family_title(str(name)), "counts": {verdict: str(n) for verdict, n in own.value_counts().items()}}
+        for name, own in claims.groupby("family", sort=False)["verdict"]
+    ]
 
 
 def _families(claims: pd.DataFrame) -> list[dict[str, Any]]:
@@ -104,7 +129,9 @@ def _control(row: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def _pair(row: Mapping[Any, Any]) -> dict[str, str]:
-    tau, low, high = (NONE if pd.isna(row[name]) else f"{row[name]:.2f}" for name in ("tau", "low", "high"))
+    tau, low, high = (
+        NONE if pd.isna(row[name]) else f"{round(row[name], 2) + 0.0:.2f}" for name in ("tau", "low", "high")
+    )
     minus = str.maketrans("-", "\N{MINUS SIGN}")
     return {
         "a": row["a_label"],

@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from divergan.claims.wording import evidence
 from divergan.comparison import CONFIDENCE
 from divergan.figures import Tables
-from divergan.report.evidence import WORDS
 from divergan.report.sampling import CELL, against_prior, effect_cell, fixed, named, plain, sampling_values, scales_of
-from divergan.report.wording import NONE, source, text
+from divergan.report.wording import NONE, text
 from divergan.sampler_evidence import WEIGHT_VALUES
 from divergan.statistics import mean_interval
 
 RELEASED = "latent_rs_released"  # the entry that samples with the weights of the released design
 LEAST = 0.001  # below it a weight or a share is printed as zero: weights that vanish reach 1e-15
-CLAIMS = "latent-reweighting"  # the family of the claims on it
 SETTINGS = {  # name in the parameter file -> as the report calls it
     "sign": "sign of the weights' first term", "delta": "Δ", "m": "m", "lambda_norm": "λ₁",
     "lambda_clip": "λ₂", "gradient_penalty": "gradient penalty", "hidden": "hidden layers of w",
@@ -45,7 +42,6 @@ def reweighting_values(tables: Tables) -> dict[str, Any]:
             "weights": _weights(tables),
             "weight_total": _total(tables.weight_runs),
             "released": _released(tables),
-            "claims": _claims(tables.claims),
         }
     }
 
@@ -126,7 +122,9 @@ def _settings(settings: pd.DataFrame) -> dict[str, Any]:
     if settings.empty:
         return {"shared": [], "differing": [], "weights": [], "as_printed": []}
     settings = settings[~settings["name"].isin(("label", "history_every"))].astype(str)
+    settings["value"] = settings["value"].str.strip("[]")
     settings.loc[(settings["name"] == "patience") & (settings["value"] == "0"), "value"] = "no such rule"
+    settings.loc[(settings["name"] == "delta") & (settings["value"] == "none"), "value"] = "0"
     wide = settings.pivot(index="name", columns="weights_label", values="value")
     wide = wide.loc[settings["name"].unique(), settings["weights_label"].unique()].fillna(NONE)
     wide = wide.replace(ANSWERS)
@@ -182,15 +180,3 @@ def _released(tables: Tables) -> list[dict[str, Any]]:
         }
         for row in tables.weights[tables.weights["weights"].isin(entry["weights"])].to_dict("records")
     ]
-
-
-def _claims(claims: pd.DataFrame) -> list[dict[str, Any]]:
-    """The claims on latent re-weighting with their verdicts, a row for each arm."""
-    if claims.empty:
-        return []
-    own = claims[claims["family"] == CLAIMS].fillna(WORDS)
-    return [
-        {"says": row["says"], "source": source(row["source"]), "arm": row["arm"], "verdict": row["verdict"],
-         "told": "; ".join(part for part in (evidence(row), row["reason"]) if part)}
-        for row in own.to_dict("records")
-    ]  # fmt: skip

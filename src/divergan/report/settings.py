@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from divergan.networks import CRITICS, GENERATORS
 
 LABELS = {
-    "objective": "objective",
-    "generator_loss": "generator loss",
     "images": "training images",
     "generator.name": "generator",
     "generator.hidden": "generator's hidden layers",
@@ -31,9 +30,28 @@ LABELS = {
 WORDS = {"gan": "the gan split", "all": "gan, classifier and tuning splits", "True": "yes", "False": "no"}
 
 
-def printed(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Settings by dotted name as words and values; without the regularisers, which the table of arms names."""
-    return [(LABELS[name], value_of(name, value)) for name, value in settings.items() if name in LABELS]
+Training = tuple[str, str, Mapping[str, Any]]  # the label of its loss, that of its arm, its settings by dotted name
+
+
+def printed(trainings: Sequence[Training]) -> list[tuple[str, str]]:
+    """Rows (setting, values), the value that most trainings have first; without what the table of arms says.
+
+    A rarer value is followed by who has it: whole arms, and losses of the others.
+    """
+    rows = []
+    for name in dict.fromkeys(name for *_, settings in trainings for name in settings if name in LABELS):
+        having = [(label, arm, value_of(name, own[name])) for label, arm, own in trainings if name in own]
+        usual, *rarer = [value for value, _ in Counter(value for *_, value in having).most_common()]
+        rows.append((LABELS[name], "; ".join([usual, *(f"{value} ({who(value, having)})" for value in rarer)])))
+    return rows
+
+
+def who(value: str, having: Sequence[tuple[str, str, str]]) -> str:
+    """The arms whose every training has this value, and the losses of other arms that have it."""
+    arms = {arm: {other for _, own, other in having if own == arm} for _, arm, _ in having}
+    whole = [arm for arm, values in arms.items() if values == {value}]
+    losses = [f"{label} of {arm}" for label, arm, own in having if own == value and arm not in whole]
+    return ", ".join(dict.fromkeys([*whole, *losses]))
 
 
 def value_of(name: str, value: Any) -> str:
