@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from divergan.figures import FIGURES, drawable
@@ -26,7 +27,7 @@ def large():
 
 
 def test_every_claim_with_an_interval_has_its_verdict_in_words_and_colour(large):
-    claims = with_interval(large.claims)
+    claims = with_interval(large.claims, sampled=False)
     assert set(claims["id"]) == {
         "kl-above-bce",
         "pearson-above-bce",
@@ -43,12 +44,20 @@ def test_every_claim_with_an_interval_has_its_verdict_in_words_and_colour(large)
 
 def test_the_forest_draws_ratios_with_arrows_where_an_interval_leaves_the_axis(large):
     ax = drawn("claims", large).axes[0]
-    claims = with_interval(large.claims).query("arm == 'released'").set_index("id")
+    claims = with_interval(large.claims, sampled=False).query("arm == 'released'").set_index("id")
     intervals = [line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2 and line.get_linewidth() == 1.2]
     hellinger = claims.loc["hellinger-above-js"]
     assert list(intervals[2]) == pytest.approx(np.exp([hellinger["low"], hellinger["high"]]))
     arrows = [line for line in ax.lines if line.get_marker() in "<>"]
     assert [(line.get_marker(), line.get_xdata()[0]) for line in arrows] == [(">", pytest.approx(ax.get_xlim()[1]))] * 2
+
+
+def test_claims_of_samplers_have_a_forest_of_their_own(large):
+    assert not FIGURES["sampler_claims"].possible(large)
+    first = large.claims.head(1).assign(says="DRS is below the prior", variant="bce/drs")
+    both = replace(large, claims=pd.concat([large.claims, first]))
+    words = ["DRS is below the prior" in texts(drawn(name, both)) for name in ("claims", "sampler_claims")]
+    assert words == [False, True]
 
 
 def test_an_effect_without_end_is_an_arrow_on_its_own_side(large):

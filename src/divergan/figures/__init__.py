@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib.style
 
 from divergan.figures.ablation import ABLATION
-from divergan.figures.claims import CLAIMS
+from divergan.figures.claims import CLAIMS, SAMPLER_CLAIMS
 from divergan.figures.classes import CLASSES
 from divergan.figures.declaration import Figure, Tables
 from divergan.figures.divergences import DIVERGENCES
@@ -29,7 +29,7 @@ from divergan.figures.training import ACCURACY, OVER_TRAINING, SCORES
 __all__ = ["FIGURES", "Figure", "Tables", "drawable", "render"]
 
 RUNS = (STORY, DIVERGENCES, LOSSES, SAMPLES, CLASSES, OVER_TRAINING, ACCURACY, SCORES, FAILURES)
-EVIDENCE = (CLAIMS, AGREEMENT, ONE_RUN, VARIANCE, ABLATION)
+EVIDENCE = (CLAIMS, SAMPLER_CLAIMS, AGREEMENT, ONE_RUN, VARIANCE, ABLATION)
 REWEIGHTING = (PLANAR, WEIGHT_TRAINING, RANKED, REMOVED, EFFECTS, FRONTIER)
 FIGURES: dict[str, Figure] = {figure.name: figure for figure in RUNS + EVIDENCE + REWEIGHTING}
 METADATA = {"svg": {"Date": None, "Creator": "divergan"}, "png": {"Software": "divergan"}}

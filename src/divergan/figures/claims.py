@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from math import ceil
 from textwrap import fill
 from typing import Any
@@ -38,11 +39,12 @@ def family_title(family: str) -> str:
     return title[0].upper() + title[1:]
 
 
-def with_interval(claims: pd.DataFrame) -> pd.DataFrame:
-    """The claims about ratios that have an interval, one end of which may be infinite."""
+def with_interval(claims: pd.DataFrame, *, sampled: bool) -> pd.DataFrame:
+    """The claims about ratios that have an interval, one end of which may be infinite: of losses, or of samplers."""
     if claims.empty:
         return claims
-    return claims[(claims["scale"] == "ratio") & claims[["effect", "low", "high"]].notna().all(axis="columns")]
+    own = claims[claims["variant"].fillna("").str.contains("/") == sampled]
+    return own[(own["scale"] == "ratio") & own[["effect", "low", "high"]].notna().all(axis="columns")]
 
 
 def margins(claim: Mapping[Any, Any]) -> list[float]:
@@ -73,8 +75,8 @@ def _wrapped(text: str) -> str:
     return fill(text, min(LABEL_WIDTH, len(text) // lines + 6))
 
 
-def _draw(tables: Tables) -> Canvas:
-    claims = with_interval(tables.claims)
+def _draw(tables: Tables, *, sampled: bool) -> Canvas:
+    claims = with_interval(tables.claims, sampled=sampled)
     middles, labels, end = _places(claims)
     arms = list(claims["arm"].unique())
     fig = Canvas(figsize=(WIDTH, 0.85 + min(LINE * end, TALLEST)))
@@ -140,11 +142,12 @@ def _legend(claims: pd.DataFrame) -> list[Line2D]:
     return [*handles, Line2D([], [], color="black", **bar, label="the claim's margin")]
 
 
-def _caption(tables: Tables) -> str:
-    claims = with_interval(tables.claims)
+def _caption(tables: Tables, *, sampled: bool) -> str:
+    claims = with_interval(tables.claims, sampled=sampled)
     parts = [
-        "The claims about ratios: the effect found here with its interval at the level of Holm's procedure in the "
-        "claim's family, with an arrow where it leaves the figure; the black bar is the claim's margin."
+        f"The claims about ratios of {'samplers' if sampled else 'losses'}: the effect found here with its interval at "
+        "the level of Holm's procedure in the claim's family, with an arrow where it leaves the figure. The black bar "
+        "is the claim's margin."
     ]
     if (claims["test"] == "equivalence").any():
         parts.append("Of two bars with grey between, the claim is that the ratio lies between them.")
@@ -153,9 +156,19 @@ def _caption(tables: Tables) -> str:
     return " ".join(parts)
 
 
-def _possible(tables: Tables) -> bool:
-    claims = with_interval(tables.claims)
+def _possible(tables: Tables, *, sampled: bool) -> bool:
+    claims = with_interval(tables.claims, sampled=sampled)
     return len(claims) > 0 and claims["arm"].nunique() <= MOST_ARMS
 
 
-CLAIMS = Figure(name="claims", caption=_caption, draw=_draw, possible=_possible)
+def forest(name: str, *, sampled: bool) -> Figure:
+    return Figure(
+        name=name,
+        caption=partial(_caption, sampled=sampled),
+        draw=partial(_draw, sampled=sampled),
+        possible=partial(_possible, sampled=sampled),
+    )
+
+
+CLAIMS = forest("claims", sampled=False)
+SAMPLER_CLAIMS = forest("sampler_claims", sampled=True)
