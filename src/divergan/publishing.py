@@ -172,4 +172,4 @@ def with_interval(row: Any) -> str:
     from divergan.report.wording import text
 
     mean, low, high = row["mean"], row["low"], row["high"]
-    return f"{text(mean)} [{text(low, mean)}, {text(high, mean)}]"
+    return f"{text(mean)} [{text(low, mean)}, {text(high, mean)}]" if isfinite(low) else text(mean)

@@ -198,7 +198,7 @@ def _beside_bce(arm: str, tables: Tables) -> list[dict[str, Any]]:
     own = tables.claims[(tables.claims["arm"] == arm) & (tables.claims["family"] == BESIDE_BCE)]
     names = tables.runs.assign(name=tables.runs["variant"].str.split(".").str[0])
     labels = names[names["arm"] == arm].drop_duplicates("name").set_index("name")["label"]
-    own = own[own["variant"].isin(labels.index)]
+    own = own[own["variant"].isin(labels.index) & own["effect"].notna()]
     return [
         {
             "verdict": verdict,
