@@ -47,3 +47,10 @@ def test_a_long_training_asks_for_its_own_time(tmp_path):
     training = plan.of("train")[0]
     assert f"runtime={requested_minutes([training], 1)}" in output
     assert "mem_mb=4000" in output
+
+
+def test_an_evaluation_costs_what_its_pairs_do():
+    """Measured: 2.4 s for 1,000 images of the demo, 13 s for 2,000 on all of MNIST, within a factor of two."""
+    for name, measured in (("demo", 2.4), ("reference", 13.0)):
+        step = next(s for s in Plan(ROOT / f"params/{name}.yaml").of("evaluate") if s.key.endswith(".prior"))
+        assert measured / 2 < estimates.core_seconds(step) < 2 * measured

@@ -18,11 +18,13 @@ OTHER_SECONDS = {
     "features": 10.0,
     "oracle": 60.0,
     "sample": 1.0,
-    "evaluate": 3.0,
     "compare": 8.0,
     "figures": 9.0,
     "report": 4.0,
 }
+EVALUATION_SECONDS = 2.0  # of an evaluation besides what grows with its images
+PAIR_SECONDS = 1.9e-7  # of the metrics, a pair of a generated and a real image; docs/log.md, 2026-11-23
+NEIGHBOUR_SECONDS = 7e-8  # of the search for copies, a pair of a generated and a training image
 GENEROUS = 4  # what a cluster is asked for over the estimate: a slower node, one that others use, an estimate too low
 LEAST_MINUTES = 30
 LEAST_MB = 4000  # a process of torch takes 1,000; 50,000 features beside 50,000 in the metrics take 1,300
@@ -34,7 +36,17 @@ def core_seconds(step: Step) -> float:
         return CHAPTERS[step.settings["chapter"]].seconds(step.settings["part"])
     if step.verb in ("train", "reweight"):
         return training_seconds(step)
+    if step.verb == "evaluate":
+        return evaluation_seconds(step)
     return OTHER_SECONDS[step.verb] * max(1, len(step.settings.get("samplers", ())) / 2)
+
+
+def evaluation_seconds(step: Step) -> float:
+    """Of the metrics on all pairs of each sample set and real images, and of the prior's nearest training images."""
+    count = step.settings["samples"]
+    sampled = [name for sets in step.inputs_of("sample") for name in sets.settings.get("samplers", ())]
+    near = 0 if sampled else count * step.input("data").settings["splits"]["gan"]
+    return EVALUATION_SECONDS + max(1, len(sampled)) * count**2 * PAIR_SECONDS + near * NEIGHBOUR_SECONDS
 
 
 def training_seconds(step: Step) -> float:
