@@ -208,7 +208,7 @@ def ranking(random) -> dict[str, np.ndarray]:
 def latent_claims() -> pd.DataFrame:
     common = CLAIM | {
         "family": "latent-reweighting", "source": f"{REPORT}, Section III.2", "arm": "stabilised", "level": 0.975,
-        "direction": "lower", "margin": np.log(46 / 49),
+        "direction": "lower", "margin": np.log(46 / 49), "variant": "bce/latent_rs",
     }  # fmt: skip
     return pd.DataFrame([
         common | {"id": "latentrs-fid", "says": "latentRS as released takes the FID from 49 to 46", "effect": 0.003,

@@ -61,7 +61,7 @@ def published_files(root: Path, plan: Plan) -> dict[Path, Path]:
         {folder / "figures" / path.name: path for path in figures.glob("*.svg")}
         | {folder / "tables" / path.name: path for path in tables.glob("*.csv")}
         | {folder / path.name: path for path in named if path.is_file()}
-        | recipes(root, plan)
+        | (recipes(root, plan) if (report / RECIPE).is_file() else {})
     )
 
 
