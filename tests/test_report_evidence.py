@@ -94,6 +94,22 @@ def test_claims_are_grouped_by_family_and_arms_by_claim(study):
     assert sum(len(claim["rows"]) for family in families for claim in family["claims"]) == len(study.claims)
 
 
+def test_findings_set_the_losses_beside_bce_with_their_ratios():
+    (arm,) = content(tables(seeds=5, judged=True))["arms"]
+    told = {group["verdict"]: [list(loss.values()) for loss in group["losses"]] for group in arm["beside_bce"]}
+    assert list(told) == ["reproduced", "undecided", "not reproduced"]
+    assert told["reproduced"] == [["Kullback-Leibler", "8.17", "3.32", "∞"]]
+    assert [name for name, *_ in told["undecided"]] == ["Pearson χ²"]
+
+
+def test_what_was_not_run_is_counted_by_family_and_listed_apart(study):
+    first = study.claims["id"] == study.claims["id"].iloc[0]
+    made = content(replace(study, claims=study.claims.assign(verdict=study.claims["verdict"].mask(first, "not run"))))
+    assert made["claims_not_run"] == ["KL reaches a higher FID than BCE"]
+    assert made["claim_families"][0]["counts"]["not run"] == str(first.sum())
+    assert "KL reaches" not in str(made["claims"])
+
+
 def renamed(study, family: str):
     return replace(study, claims=study.claims.assign(family=family))
 
