@@ -79,7 +79,8 @@ def samplers_table(random, runs: pd.DataFrame, *, stuck: bool = False) -> pd.Dat
             **{column: run[column] for column in IDENTITY}, "run_outcome": run["outcome"], "sampler": name,
             **{column: entry[column] for column in NAMES[:3]}, "outcome": "stuck" if fails else "drawn",
             "reason": STUCK if fails else "", "images": 0 if fails else images,
-            "draws": draws, "generator_evaluations": images if entry["weighed"] else draws * (1 + entry["steps"]),
+            "draws": draws, "pilot": 0,
+            "generator_evaluations": images if entry["weighed"] else draws * (1 + entry["steps"]),
             "critic_evaluations": round(images * entry["critic"]), "weight_evaluations": images * entry["weighed"],
             "gradient_steps": images * entry["steps"], "acceptance": np.nan if fails else entry["acceptance"],
             **(dict.fromkeys(metrics, np.nan) if fails else metrics),
@@ -152,7 +153,7 @@ def settings_table() -> pd.DataFrame:
 def seconds_table(random, samplers: pd.DataFrame) -> pd.DataFrame:
     rates = {name: 9e4 / (1 + values[4] + 0.1 * values[5] + 3 * values[6]) for name, values in ENTRIES.items()}
     return pd.DataFrame([
-        {"key": row["key"], "sampler": row["sampler"], "seconds": 1000 / rates[row["sampler"]],
+        {"key": row["key"], "sampler": row["sampler"], "seconds": 1000 / rates[row["sampler"]], "pilot_seconds": 0.0,
          "images_per_second": rates[row["sampler"]] * random.lognormal(0, 0.1)}
         for row in samplers.to_dict("records")
     ])  # fmt: skip

@@ -21,6 +21,8 @@ PRIOR = [100.0, 60.0, 240.0, 90.0, 150.0]  # FIDs of five generators: what diffe
 NOISE = [1.01, 0.99, 1.02, 0.98, 1.0]
 STUCK = None
 
+PILOT = {"drs": 500}  # proposals, each through G and D, on top of what an image takes
+
 # entry: method, weights, FID as a multiple of the prior's, acceptance, rows of G, D and w and gradient steps an image
 ENTRIES: dict[str, tuple[str, str, float, float, tuple[int, int, int, int]]] = {
     "prior": ("prior", "", 1.0, 1.0, (1, 0, 0, 0)),
@@ -42,13 +44,14 @@ def sampled(variant: str = "bce.stabilised", entries: Any = ENTRIES, **changed: 
         noise = [1.0] * 5 if name == "prior" else NOISE
         multiples = changed.get(name, [multiple * k for k in noise])
         for seed, factor in enumerate(multiples):
-            images = 1000 if factor else 0
+            images, pilot = 1000 if factor else 0, PILOT.get(name, 0)
             rows.append({
                 "key": f"{variant}-s{seed}", "variant": variant, "objective": variant.partition(".")[0],
                 "label": "BCE", "arm": variant.partition(".")[2], "seed": seed, "run_outcome": "finished",
                 "sampler": name, "sampler_label": name.upper(), "method": method, "weights": weights,
                 "outcome": "drawn" if factor else "stuck", "reason": "", "images": images,
-                "draws": round(1000 / acceptance), "generator_evaluations": 1000 * g, "critic_evaluations": 1000 * d,
+                "draws": round(1000 / acceptance) + pilot, "pilot": pilot,
+                "generator_evaluations": 1000 * g + pilot, "critic_evaluations": 1000 * d + pilot,
                 "weight_evaluations": 1000 * w, "gradient_steps": 1000 * steps,
                 "acceptance": acceptance if factor else np.nan,
                 "fid": PRIOR[seed] * factor if factor else np.nan,
@@ -198,10 +201,11 @@ def test_what_was_stuck_costs_nothing_that_was_drawn_and_is_worst():
 # --- break-even
 
 
-def seconds(samplers: pd.DataFrame, rates: dict[str, list[float]]) -> pd.DataFrame:
+def seconds(samplers: pd.DataFrame, rates: dict[str, list[float]], pilot: float = 0.0) -> pd.DataFrame:
     rows = samplers[samplers["sampler"].isin(rates)][["key", "sampler", "seed"]]
     rate = [rates[name][seed] for name, seed in zip(rows["sampler"], rows["seed"], strict=True)]
-    return rows.assign(images_per_second=rate, seconds=[1000 / r for r in rate]).drop(columns="seed")
+    drawing = [1000 / r + pilot for r in rate]
+    return rows.assign(images_per_second=rate, seconds=drawing, pilot_seconds=pilot).drop(columns="seed")
 
 
 def trained_in(samplers: pd.DataFrame, times: dict[str, list[float]]) -> pd.DataFrame:
@@ -228,6 +232,10 @@ def test_break_even_by_hand():
     assert drs[["reweight_seconds", "latent_rs_milliseconds", "against_milliseconds"]].to_list() == [10, 1, 2]
     assert drs[["weights", "against_label"]].to_list() == ["learned", "DRS"]
     assert rows.loc["ddls", ["images", "low", "high"]].to_list() == [inf, inf, inf]
+    with_pilot = break_even_table(table, seconds(table, rates, pilot=5.0), trained).set_index("against").loc["drs"]
+    # the pilot's five seconds are paid once, too: 5, 15 and 25 s at 1 ms, 5 s at 0.25 ms, 4 s at 3 ms
+    assert with_pilot[["images", "low", "high"]].to_list() == pytest.approx([15_000, 4000 / 3, 25_000])
+    assert with_pilot["pilot_seconds"] == 5.0
 
 
 def test_break_even_where_latent_rs_saves_time_in_some_runs_only():

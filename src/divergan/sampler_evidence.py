@@ -37,7 +37,7 @@ EFFECTS = [
 FRONTIER = [*VARIANT, *SAMPLER, "evaluations", "acceptance", "fid_ratio", "low", "high", "efficient"]
 BREAK_EVEN = [
     *VARIANT, "weights", "reweight_seconds", "latent_rs_milliseconds", "against", "against_label",
-    "against_milliseconds", "images", "low", "high",
+    "against_milliseconds", "pilot_seconds", "images", "low", "high",
 ]  # fmt: skip
 WEIGHTS = [
     *VARIANT, "weights", "weights_label", "n", "finished",
@@ -69,12 +69,13 @@ def effects_table(samplers: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFram
 def frontier_table(samplers: pd.DataFrame) -> pd.DataFrame:
     """A row for every variant and sampler: what an image costs, and its FID as a ratio to that of the prior.
 
-    `evaluations` are the rows an image that passed forward through a network, G's, critic's and w's alike, those of a
-    pilot included, and GRADIENT_STEP for each that passed backward; the training of w, or of a G that was trained on,
-    is not in them. They and `acceptance` are means over the runs that were drawn. `fid_ratio` is the geometric mean
-    over seeds with its 95 % interval, or as in `effects_table` where a run failed. `efficient`: no other sampler of the
-    variant is at most as dear and better, where a control other than the prior (rejection at random; a G trained on,
-    whose cost is in its training) neither is efficient nor stands in another's way.
+    `evaluations` are the rows an image that passed forward through a network, G's, critic's and w's alike, and
+    GRADIENT_STEP for each that passed backward. What is paid once, however many images follow, is not in them: a pilot,
+    the training of w, or of a G that was trained on. They and `acceptance` are means over the runs that were drawn.
+    `fid_ratio` is the geometric mean over seeds with its 95 % interval, or as in `effects_table` where a run failed.
+    `efficient`: no other sampler of the variant is at most as dear and better, where a control other than the prior
+    (rejection at random; a G trained on, whose cost is in its training) neither is efficient nor stands in another's
+    way.
     """
     _check(samplers)
     rows: list[dict[str, Any]] = []
@@ -91,9 +92,9 @@ def break_even_table(
     """From how many images on the training of w is paid for by faster sampling: a row for latentRS's every rival.
 
     Rivals are the samplers that judge images without w; `against` is a rival's method. `images` is the training's
-    seconds over the seconds that latentRS saves an image, inf where it saves none: the median over the runs where both
-    were drawn, `low` and `high` the smallest and the largest. Seconds of training, and milliseconds an image, are
-    medians too.
+    seconds, less those of the rival's pilot, over the seconds that latentRS saves an image, inf where it saves none:
+    the median over the runs where both were drawn, `low` and `high` the smallest and the largest. Seconds, and
+    milliseconds an image, are medians too.
     """
     if samplers.empty or sampler_seconds.empty or weight_seconds.empty:
         return pd.DataFrame(columns=BREAK_EVEN)
@@ -106,13 +107,14 @@ def break_even_table(
         columns={"method": "against", "sampler_label": "against_label", "milliseconds": "against_milliseconds"}
     )
     pairs = ours[["key", *VARIANT, "weights", "reweight_seconds", "latent_rs_milliseconds"]].merge(
-        rivals[["key", "sampler", "against", "against_label", "against_milliseconds"]], on="key"
+        rivals[["key", "sampler", "against", "against_label", "against_milliseconds", "pilot_seconds"]], on="key"
     )
     saved = (pairs["against_milliseconds"] - pairs["latent_rs_milliseconds"]) / 1000
-    pairs["images"] = (pairs["reweight_seconds"] / saved.where(saved > 0)).fillna(inf)
+    ahead = (pairs["reweight_seconds"] - pairs["pilot_seconds"]).clip(lower=0)
+    pairs["images"] = (ahead / saved.where(saved > 0)).fillna(inf)
     rows = [
         own.iloc[0].to_dict()
-        | own[["reweight_seconds", "latent_rs_milliseconds", "against_milliseconds", "images"]].median().to_dict()
+        | own[[name for name in BREAK_EVEN if name.endswith("seconds")] + ["images"]].median().to_dict()
         | {"low": own["images"].min(), "high": own["images"].max()}
         for _, own in _groups(pairs, "variant", "weights", "sampler")
     ]
@@ -242,9 +244,9 @@ def _shown(metric: str, effect: float) -> float:
 
 
 def _evaluations(samplers: pd.DataFrame) -> pd.Series:
-    """Rows through networks an image, NaN where none was drawn."""
+    """Rows through networks an image, those of a pilot aside, NaN where none was drawn."""
     counts = ["generator_evaluations", "critic_evaluations", "weight_evaluations"]
-    rows = samplers[counts].sum(axis="columns") + GRADIENT_STEP * samplers["gradient_steps"]
+    rows = samplers[counts].sum(axis="columns") + GRADIENT_STEP * samplers["gradient_steps"] - 2 * samplers["pilot"]
     return (rows / samplers["images"]).where(samplers["outcome"] == "drawn").astype(float)
 
 

@@ -130,6 +130,7 @@ def test_the_pilot_is_computed_once_and_charged_to_every_sampler(name):
     draw(name, model, COUNT, 1)
     first, rows = model.cost, seen["generator"].rows
     assert first.draws == first.generator_evaluations == first.critic_evaluations == rows
+    assert first.pilot == model.pilot and model.pilot_seconds > 0
     model.cost = Cost()
     draw(name, model, COUNT, 1)
     assert model.cost == first

@@ -67,8 +67,9 @@ def samplers_table(job: Job, runs: pd.DataFrame, resampled: list[Step]) -> tuple
             sets = read_json(folder / RUN)["sets"]
             for name, facts in ((name, sets[name]) for name in declared if name in sets):
                 rows.append(who | {"sampler": name} | declared[name] | facts | measured.get(name, {}))
-                seconds.append({"key": run["key"], "sampler": name, "seconds": took[name],
-                                "images_per_second": facts["images"] / took[name]})  # fmt: skip
+                drawing = took[name]["seconds"] - took[name]["pilot_seconds"]
+                seconds.append({"key": run["key"], "sampler": name, **took[name],
+                                "images_per_second": facts["images"] / drawing})  # fmt: skip
     return pd.DataFrame(rows), pd.DataFrame(seconds)
 
 

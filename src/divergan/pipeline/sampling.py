@@ -63,7 +63,8 @@ def sample_set(job: Job, name: str) -> dict[str, Any]:
         drawn = draw(model, job.step, name, settings["samples"], settings["seed"], EVALUATION_LATENTS, labels)
     except Stuck as error:
         facts = {"outcome": "stuck", "reason": str(error)}
-    write_json(job.out / f"timing.{name}.json", time.perf_counter() - started)
+    seconds = {"seconds": time.perf_counter() - started, "pilot_seconds": model.pilot_seconds}
+    write_json(job.out / f"timing.{name}.json", seconds)
     if facts["outcome"] == "drawn":
         positions = {} if drawn.proposals is None else {"proposals": drawn.proposals.cpu()}
         made_as = {} if labels is None else {"labels": labels}

@@ -20,6 +20,7 @@ CELL = ("mean", "low", "high")  # the parts of a printed cell
 ALPHA = 1 - CONFIDENCE  # of Holm's procedure over the samplers of a variant
 RATIO = ("fid_ratio", "low", "high")
 COSTS = ("draws", "generator_evaluations", "critic_evaluations", "weight_evaluations", "gradient_steps")
+THROUGH_PILOT = ("draws", "generator_evaluations", "critic_evaluations")  # the costs that count the rows of a pilot
 
 Scales = Mapping[str, tuple[float, int]]  # metric -> the factor and the decimals of its printed effects
 
@@ -178,12 +179,14 @@ def _costs(tables: Tables) -> list[dict[str, Any]]:
     rows = []
     for _, own in drawn.groupby("sampler", sort=False):
         images = own["images"]
-        a_unit = {name: own[name] / images for name in COSTS}
+        pilot = dict.fromkeys(THROUGH_PILOT, own["pilot"])
+        a_unit = {name: (own[name] - pilot.get(name, 0)) / images for name in COSTS}
         speed = own["images_per_second"] if "images_per_second" in own else pd.Series([np.nan])
         rows.append({
             "sampler": own["sampler_label"].iloc[0], "runs": len(own),
             **{name: _spread(values) for name, values in a_unit.items()},
             "acceptance": _spread(own["acceptance"]), "images_per_second": _spread(speed),
+            "pilot": _spread(own["pilot"]),
         })  # fmt: skip
     return rows
 
@@ -265,6 +268,7 @@ def _rival(row: Mapping[Any, Any]) -> dict[str, Any]:
         "is_drs": row["against"] == "drs",
         "never": not isfinite(row["images"]),
         "milliseconds": text(row["against_milliseconds"]),
+        "pilot_seconds": text(row["pilot_seconds"]),
         **images,
     }
 

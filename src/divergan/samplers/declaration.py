@@ -7,6 +7,7 @@ Whatever else is random (uniforms, noise, starts of chains, the pilot) comes fro
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ class Cost:
     """What a sample set took, in rows: a row is one latent drawn, or one row through a network."""
 
     draws: int = 0
+    pilot: int = 0  # of the draws, those of the pilot, each through G and critic: once, however many images follow
     generator_evaluations: int = 0
     critic_evaluations: int = 0
     weight_evaluations: int = 0
@@ -81,6 +83,7 @@ class Model:
     most_draws: int = 10_000  # proposals for one more image, beyond which Stuck is raised
     labels: torch.Tensor | None = None  # one-hot (count, K) of the images to draw, where the generator takes labels
     cost: Cost = field(default_factory=Cost)
+    pilot_seconds: float = 0.0  # of the last pilot that was drawn
     _pilots: dict[int, torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def images(self, z: torch.Tensor) -> torch.Tensor:
@@ -115,11 +118,14 @@ class Model:
         assert self.log_ratio is not None, "the sampler needs a density ratio"
         seed = derived_seed(random.choices.initial_seed(), "pilot")
         if seed not in self._pilots:
+            started = time.perf_counter()
             rng = torch.Generator(random.choices.device).manual_seed(seed)
             parts = latents(self.pilot, self.latent, rng).to(self.device).split(BLOCK)
             log_ratios = [asked(self.log_ratio, asked(self.generator, part)) for part in parts]
             self._pilots[seed] = torch.cat(log_ratios).double().cpu()
+            self.pilot_seconds = time.perf_counter() - started
         self.cost.draws += self.pilot
+        self.cost.pilot += self.pilot
         self.cost.generator_evaluations += self.pilot
         self.cost.critic_evaluations += self.pilot
         return self._pilots[seed]
