@@ -34,12 +34,20 @@ def published() -> pd.DataFrame:
 
 
 def test_summary_agrees_with_values_computed_by_hand():
-    # 2, 4, 6: mean 4, standard deviation 2; t(0.975, 2) = 4.302653 from tables, half width 4.302653 * 2 / sqrt(3)
-    row = summarise(runs(kl=[2.0, 4.0, 6.0]), ["fid"]).iloc[0]
-    assert (row["mean"], row["standard_deviation"], row["n"], row["n_runs"]) == (4.0, 2.0, 3, 3)
-    assert row["low"] == pytest.approx(4 - 4.968275, abs=1e-5)
-    assert row["high"] == pytest.approx(4 + 4.968275, abs=1e-5)
+    # 12, 14, 16: mean 14, standard deviation 2; t(0.975, 2) = 4.302653 from tables, half width 4.302653 * 2 / sqrt(3)
+    row = summarise(runs(kl=[12.0, 14.0, 16.0]), ["fid"]).iloc[0]
+    assert (row["mean"], row["standard_deviation"], row["n"], row["n_runs"]) == (14.0, 2.0, 3, 3)
+    assert row["low"] == pytest.approx(14 - 4.968275, abs=1e-5)
+    assert row["high"] == pytest.approx(14 + 4.968275, abs=1e-5)
     assert not row["judged"]
+
+
+def test_an_interval_ends_where_the_metrics_values_do():
+    table = runs(kl=[2.0, 4.0, 6.0]).assign(precision=[0.7, 0.99, 0.98], kid=[0.1, -0.2, 0.4])
+    fid, precision, kid = summarise(table, ["fid", "precision", "kid"])[["low", "high"]].to_numpy()
+    assert fid[0] == 0 and fid[1] == pytest.approx(4 + 4.968275, abs=1e-5)
+    assert precision[1] == 1 and 0 < precision[0] < 0.89
+    assert kid[0] < 0, "an unbiased estimate of a square may be negative"
 
 
 def test_one_run_has_a_mean_and_no_interval():

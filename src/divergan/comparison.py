@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from divergan.errors import DivergaNError
+from divergan.metrics import METRICS
 from divergan.statistics import mean_interval
 
 CONFIDENCE = 0.95
@@ -35,9 +36,10 @@ def family(objective: str) -> str:
 def summarise(runs: pd.DataFrame, metrics: Iterable[str]) -> pd.DataFrame:
     """One row per (variant, metric), in the order of `runs` and `metrics`.
 
-    Mean, standard deviation (n - 1) and interval are over the `n` runs that finished with a finite value.
-    `n_runs`, `n_diverged` and `n_collapsed` count all runs; `survivors_only` says that n < n_runs; `judged`
-    needs SEEDS_TO_JUDGE values. `overlapping`: trained on images that the feature classifier saw too.
+    Mean, standard deviation (n - 1) and interval are over the `n` runs that finished with a finite value; an interval
+    ends where the metric's values do, which no mean is beyond. `n_runs`, `n_diverged` and `n_collapsed` count all
+    runs; `survivors_only` says that n < n_runs; `judged` needs SEEDS_TO_JUDGE values. `overlapping`: trained on images
+    that the feature classifier saw too.
 
     Raises ComparisonError for an unknown outcome, a missing metric or a seed that appears twice.
     """
@@ -56,7 +58,7 @@ _SUMMARY_COLUMNS = [
 def _summary_row(group: pd.DataFrame, metric: str) -> dict[str, object]:
     values = group.loc[group["outcome"] == "finished", metric].to_numpy(dtype=float)
     values = values[np.isfinite(values)]
-    low, high = mean_interval(values, CONFIDENCE)
+    low, high = np.clip(mean_interval(values, CONFIDENCE), METRICS[metric].least, METRICS[metric].most)
     return {
         **{column: group.iloc[0][column] for column in IDENTITY},
         "metric": metric,

@@ -51,5 +51,6 @@ INCEPTION_SCORE = Metric(
     better="higher",
     at_identity=None,
     needs="probabilities",
+    least=1.0,
     compute=_inception_score,
 )

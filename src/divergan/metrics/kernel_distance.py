@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from divergan.errors import DivergaNError
 from divergan.metrics.pair import Metric, Pair
 from divergan.metrics.pairwise import Across, Within
@@ -28,10 +30,11 @@ def _kid(pair: Pair) -> float:
 KID = Metric(
     name="kid",
     label="KID",
-    unit="1",
+    unit="values of the kernel",
     source="binkowski2018mmdgan, Section 4",
     better="lower",
     at_identity=None,  # the estimate takes the two sets for independent ones; on one set twice it is slightly negative
     needs="features",
+    least=-inf,
     compute=_kid,
 )

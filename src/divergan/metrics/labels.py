@@ -57,6 +57,7 @@ CLASSIFICATION_ACCURACY_SCORE = Metric(
     at_identity=None,  # a classifier's accuracy on its own training images
     needs="images",
     of_labels=True,
+    most=1.0,
     compute=_classification_accuracy_score,
 )
 
@@ -69,5 +70,6 @@ LABEL_ACCURACY = Metric(
     at_identity=None,  # the classifier's accuracy on the reference
     needs="classes",
     of_labels=True,
+    most=1.0,
     compute=_label_accuracy,
 )

@@ -55,6 +55,7 @@ PRECISION = Metric(
     better="higher",
     at_identity=1.0,
     needs="features",
+    most=1.0,
     compute=precision,
 )
 
@@ -66,6 +67,7 @@ RECALL = Metric(
     better="higher",
     at_identity=1.0,
     needs="features",
+    most=1.0,
     compute=recall,
 )
 
@@ -88,5 +90,6 @@ COVERAGE = Metric(
     better="higher",
     at_identity=1.0,
     needs="features",
+    most=1.0,
     compute=coverage,
 )

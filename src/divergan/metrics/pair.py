@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import inf
 from typing import Literal
 
 from divergan.features import FeatureSet
@@ -54,4 +55,6 @@ class Metric:
     at_identity: float | None  # its value where generated and reference are the same images; None: it depends on them
     needs: Literal["features", "probabilities", "images", "classes", "stacked classes"]  # classes: the data's own
     of_labels: bool = False  # whether it also needs the labels of the images: conditional generators alone have them
+    least: float = 0.0  # what no value of it is below, and
+    most: float = inf  # above: an interval of its mean ends there
     compute: Callable[[Pair], float]

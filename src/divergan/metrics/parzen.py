@@ -10,7 +10,7 @@ wrongly in many dimensions (Theis et al. 2016): the chapter `likelihood` shows b
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import log, pi
+from math import inf, log, pi
 from typing import TYPE_CHECKING
 
 from divergan.errors import DivergaNError
@@ -77,5 +77,6 @@ PARZEN = Metric(
     better="higher",
     at_identity=None,
     needs="images",
+    least=-inf,
     compute=_parzen,
 )
