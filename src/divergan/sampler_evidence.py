@@ -28,7 +28,10 @@ GRADIENT_STEP = 3  # rows forward that one backward counts as: through w, or G a
 WEIGHT_VALUES = ("w_mean", "w_max", "acceptance", "ess")
 VARIANT = ["variant", "label", "arm"]
 SAMPLER = ["sampler", "sampler_label"]
-RUN_FACTS = ("outcome", "step", "overlapping", "generator_loss", "regulariser", "regulariser_kind", "training_images")
+RUN_FACTS = (
+    *("outcome", "step", "overlapping", "generator_loss", "regulariser", "regulariser_kind", "training_images"),
+    "steps",
+)
 
 EFFECTS = [
     *VARIANT, *SAMPLER, "against", "against_label", "metric", "scale", "n", "failed", "effect", "low", "high", "level",

@@ -54,7 +54,7 @@ NOTHING = {"effect": nan, "low": nan, "high": nan, "level": nan, "p": nan, "p_ad
         (
             {"test": "failures", "scale": "difference", "effect": -0.4, "low": -0.8, "high": 0.0,
              "method": "Fisher, 0 of 5 against 2 of 5"},
-            "share of failed runs higher by −0.400 [−0.800, 0] at 95 %, Fisher, 0 of 5 against 2 of 5",
+            "difference of the shares of failed runs −0.400 [−0.800, 0] at 95 %, Fisher, 0 of 5 against 2 of 5",
         ),
         (
             {"test": "order", "scale": "tau", "effect": 0.6, "low": 0.2, "high": 1.0, "method": "Kendall"},
@@ -66,7 +66,7 @@ NOTHING = {"effect": nan, "low": nan, "high": nan, "level": nan, "p": nan, "p_ad
         ),
         (
             {"test": "value", "scale": "value", "effect": inf, "low": nan, "high": nan, "published": 441.18},
-            "FID ∞, published 441.18, 5 runs",
+            "FID without a mean, published 441.18, 5 runs",
         ),
         ({"metric": "precision"}, "precision 2.10 times as high [1.50, 2.90] at 95 %, 5 pairs, paired t"),
         (

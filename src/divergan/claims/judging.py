@@ -25,7 +25,7 @@ TESTS: dict[str, Callable[..., Finding]] = {
     "value": tests.value,
     "difference": tests.difference,
     "equivalence": tests.equivalence,
-    "noninferiority": tests.noninferiority,
+    "no_benefit": tests.no_benefit,
     "outweighs": tests.outweighs,
     "same_weights": tests.same_weights,
     "order": tests.order,
@@ -98,10 +98,16 @@ def findings(claim: Claim, evidence: Evidence) -> Iterator[tuple[str, Finding]]:
     for arm in arms:
         keys = [name if "." in name else f"{name}.{arm}" for name in named]
         absent = [key.partition(".")[0] for key in keys if key not in present]
-        yield arm, not_run(absent, "in this arm") if absent else test(claim, evidence, *keys)
+        yield arm, not_run(absent, "in this arm") if absent else qualified(test(claim, evidence, *keys), evidence, keys)
     if not arms:
         ran = {name for key in present for name in (key, key.partition(".")[0])}
         yield "", not_run([name for name in named if name not in ran], "in this study")
+
+
+def qualified(finding: Finding, evidence: Evidence, keys: Sequence[str]) -> Finding:
+    """The finding on two variants, with what else their trainings differ in."""
+    told = tests.confounded(evidence, *keys) if len(keys) == 2 and finding.result else ""
+    return replace(finding, reason="; ".join(filter(None, (finding.reason, told))))
 
 
 def arms_of(names: Sequence[str], runs: pd.DataFrame) -> list[str]:

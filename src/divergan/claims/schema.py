@@ -33,7 +33,7 @@ TESTS = {
     "value": {"variant", "published"},  # a published number, of whatever metric, in our prediction interval
     "difference": {"variant", "against", "direction", "margin"},  # metric so much higher, or lower
     "equivalence": {"variant", "against", "margin"},  # metric within this factor
-    "noninferiority": {"variant", "against", "margin"},  # FID at most so much higher
+    "no_benefit": {"variant", "against", "margin"},  # FID not so much lower
     "outweighs": {"variants", "arms"},  # runs of two arms further apart than runs of two of these variants
     "same_weights": {"variant", "against"},  # the same generator, bit for bit, at equal seeds
     "order": {"variants", "published", "margin"},  # the order of the published numbers, by Kendall's tau

@@ -108,10 +108,10 @@ def difference(claim: Claim, evidence: Evidence, variant: str, against: str) -> 
     return apart(x, y, paired, metric=metric, margin=signed(claim), direction=claim.direction)
 
 
-def noninferiority(claim: Claim, evidence: Evidence, variant: str, against: str) -> Finding:
-    """Is FID at most `margin` times that of the other: is there no tangible benefit from the other?"""
+def no_benefit(claim: Claim, evidence: Evidence, variant: str, against: str) -> Finding:
+    """Is FID not `margin` times lower than that of the other, whatever else it is?"""
     x, y, paired = matched(evidence.logs(variant), evidence.logs(against))
-    return too_few(x, y) or apart(x, y, paired, metric="fid", margin=log(claim.margin), direction="lower")
+    return too_few(x, y) or apart(x, y, paired, metric="fid", margin=-log(claim.margin), direction="higher")
 
 
 def apart(x: np.ndarray, y: np.ndarray, paired: bool, *, metric: str, margin: float, direction: str | None) -> Finding:
@@ -160,11 +160,8 @@ def equivalence(claim: Claim, evidence: Evidence, variant: str, against: str) ->
 
 def same_weights(claim: Claim, evidence: Evidence, variant: str, against: str) -> Finding:
     """Equal files at every common seed; asked only where the two runs differ in the objective alone, as far as told."""
-    for what in ("generator_loss", "regulariser"):
-        ours, theirs = (evidence.table(name)[what].iloc[0] for name in (variant, against))
-        if ours != theirs:
-            reason = f"{what.replace('_', ' ')}: {ours} against {theirs}"
-            return Finding(metric="weights", verdict=NOT_COMPARABLE, reason=reason)
+    if reason := confounded(evidence, variant, against):
+        return Finding(metric="weights", verdict=NOT_COMPARABLE, reason=reason)
     x, y = evidence.weights(variant), evidence.weights(against)
     common = sorted(x.keys() & y.keys())
     if not common:
@@ -179,6 +176,13 @@ def same_weights(claim: Claim, evidence: Evidence, variant: str, against: str) -
     )
 
 
+def confounded(evidence: Evidence, variant: str, against: str) -> str:
+    """In what the trainings of two variants differ beside the objective, as far as told; empty where in nothing."""
+    x, y = evidence.table(variant).iloc[0], evidence.table(against).iloc[0]
+    told = (what for what in ("generator_loss", "regulariser", "steps") if what in x)
+    return "; ".join(f"{what.replace('_', ' ')}: {x[what]} against {y[what]}" for what in told if x[what] != y[what])
+
+
 def order(claim: Claim, evidence: Evidence, *variants: str) -> Finding:
     """The order of each table that has one run of every variant: those of a seed, or else the first, the second, ..."""
     runs = [evidence.logs(variant) for variant in variants]
@@ -187,7 +191,7 @@ def order(claim: Claim, evidence: Evidence, *variants: str) -> Finding:
     if len(common) < 2:
         ours = np.array(list(zip(*map(array, runs), strict=False)))
     if len(ours) < 2:
-        return Finding(reason=f"{len(ours)} runs of every variant: a test needs two", seeds_needed=2)
+        return Finding(reason="one run or none of every variant: a test needs two", seeds_needed=2)
     published = np.array([evidence.published_value(name) for name in claim.published])
     taus = [statistics.order_agreement(published, row[None]).effect for row in ours]
     result = statistics.order_agreement(published, ours, margin=claim.margin)
@@ -229,7 +233,8 @@ def outweighs(claim: Claim, evidence: Evidence, *keys: str) -> Finding:
     """Ranks of all runs of a seed, failed ones last and level: are two arms further apart than two variants?
 
     A seed gives one number: by how many places, in the mean, runs that differ in the arm alone are further apart than
-    runs that differ in the variant alone.
+    runs that differ in the variant alone. Places are whole and bounded, so what is judged is at how many seeds that is
+    above 0.
     """
     runs = [evidence.logs(key) for key in keys]
     common = sorted(set.intersection(*(set(own) for own in runs)))
@@ -242,16 +247,22 @@ def outweighs(claim: Claim, evidence: Evidence, *keys: str) -> Finding:
             np.mean([np.abs(a - b) for a, b in combinations(along, 2)]) for along in (places, places.T)
         )
         further.append(float(by_arm - by_variant))
-    result, sd = statistics.difference(further, np.zeros(len(further)), paired=True), float(np.std(further, ddof=1))
+    won = sum(places > 0 for places in further)
     return Finding(
         metric="places",
-        scale="difference",
-        margin=0.0,
-        result=result,
-        n=(len(further), 0),
-        decide=beyond("higher", 0.0),
-        needed=lambda alpha: statistics.seeds_needed(result.effect, sd, margin=0.0, alpha=alpha, paired=True),
+        scale="share",
+        method=f"sign test, {np.mean(further):.3g} places further in the mean",
+        margin=0.5,
+        result=statistics.sign_test(won, len(further)),
+        decide=beyond("higher", 0.5),
+        needed=lambda alpha: seeds_to_sign(won / len(further), alpha),
     )
+
+
+def seeds_to_sign(share: float, alpha: float) -> int | None:
+    """The least number of seeds with which the sign test tells this share from a half, if it stays what it is."""
+    tried = ((n, round(share * n)) for n in range(2, MOST_RUNS + 1))
+    return next((n for n, won in tried if statistics.sign_test(won, n).p_value < alpha), None)
 
 
 def spread(claim: Claim, evidence: Evidence, variant: str, against: str) -> Finding:

@@ -33,8 +33,8 @@ def size(row: Mapping[Any, Any], effect: str) -> str:
     return {
         "spread": f"standard deviation {effect} times as large",
         "seeds": f"FIDs {effect} times apart",
-        "failures": f"share of failed runs higher by {effect}",
-        "outweighs": f"{effect} places further between arms than between losses",
+        "failures": f"difference of the shares of failed runs {effect}",
+        "outweighs": f"share of seeds at which arms are further apart than losses {effect}",
         "order": f"tau {effect}",
     }.get(row["test"], f"{quantity(row)} {effect} times as high")
 
@@ -54,7 +54,8 @@ def sample(row: Mapping[Any, Any]) -> str:
 def value(row: Mapping[Any, Any]) -> str:
     """Ours, where one further run of ours falls, and the published number."""
     interval = "" if isnan(row["low"]) else f", a further run in [{number(row['low'])}, {number(row['high'])}]"
-    return f"{quantity(row)} {number(row['effect'])}{interval}, published {row['published']:g}, {row['n_x']} runs"
+    ours = f"{quantity(row)} {number(row['effect'])}" if isfinite(row["effect"]) else f"{quantity(row)} without a mean"
+    return f"{ours}{interval}, published {row['published']:g}, {row['n_x']} runs"
 
 
 def exponential(value: float) -> float:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 else:
     pd = lazy("pandas")
 
-VARIANT_FACTS = ("overlapping", "generator_loss", "regulariser", "regulariser_kind", "training_images")
+VARIANT_FACTS = ("overlapping", "generator_loss", "regulariser", "regulariser_kind", "training_images", "steps")
 RELEASED = "released_evaluation"  # stands among the feature sets: the reference's, with the released code's two faults
 
 

@@ -201,6 +201,7 @@ def variant_facts(study: params.Study, key: str, training: params.Training) -> d
         "regulariser_kind": training.regulariser_kind,
         "overlapping": training.images == "all",
         "training_images": study.training_images(training),
+        "steps": training.steps,
     } | ({"conditional": True} if training.conditional else {})
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from divergan.lazy import lazy
-from divergan.statistics.intervals import Interval, StatisticsError, Values, mean_and_variance
+from divergan.statistics.intervals import Interval, StatisticsError, Values, mean_and_variance, proportion_interval
 from divergan.statistics.shift import BELOW, shift
 
 if TYPE_CHECKING:
@@ -117,6 +117,22 @@ def failure_difference(fx: int, nx: int, fy: int, ny: int) -> Result:
         return min(float(low), 0.0), max(float(high), 0.0)
 
     return Result(effect=fx / nx - fy / ny, p_value=p, interval=interval, n=(nx, ny), method="Fisher")
+
+
+def sign_test(won: int, n: int) -> Result:
+    """Exact two-sided test that each of two sides wins as often as the other; margin 1/2.
+
+    `effect` is won / n, the interval Clopper and Pearson's (1934). p is 1 and the interval (0, 1) without a seed. Fewer
+    than six seeds never give p < 0.05. Raises StatisticsError for impossible counts.
+    """
+
+    def interval(level: float) -> Interval:
+        return proportion_interval(won, n, level)
+
+    interval(0.95)  # refuses impossible counts
+    tails = (stats.binom.cdf(won, n, 0.5), stats.binom.sf(won - 1, n, 0.5)) if n else (1.0, 1.0)
+    p = min(1.0, 2 * float(min(tails)))
+    return Result(effect=won / n if n else nan, p_value=p, interval=interval, n=(n, 0), method="sign test")
 
 
 def _log(value: float) -> float:
