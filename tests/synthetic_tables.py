@@ -194,7 +194,8 @@ def feature_fids(random, runs: pd.DataFrame) -> pd.DataFrame:
 
 def one_run_table(arms: list[str]) -> pd.DataFrame:
     return pd.DataFrame([
-        {"arm": arm, "seeds": n, "pair": 1 - 0.12 / n - 0.03 * i, "best": 1 - 0.4 / n, "order": 1 - (0.9 - 0.1 * i) / n}
+        {"arm": arm, "variants": 7, "seeds": n, "pair": 1 - 0.12 / n - 0.03 * i, "best": 1 - 0.4 / n,
+         "order": 1 - (0.9 - 0.1 * i) / n}
         for (i, arm), n in product(enumerate(arms), (1, 2, 3, 5, 10, 20))
     ])  # fmt: skip
 

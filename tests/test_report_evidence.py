@@ -14,6 +14,7 @@ import pytest
 from divergan.figures import Tables
 from divergan.report import compile_pdf
 from divergan.report.evidence import percent, picked_by_rule
+from divergan.report.wording import text
 from synthetic_report import content, words
 from synthetic_report import write as write_with_pictures
 from synthetic_tables import tables
@@ -75,8 +76,8 @@ def test_the_answer_and_the_section_count_the_verdicts(page):
 
 def test_every_claim_has_evidence_p_verdict_and_seeds(study, page):
     assert (
-        "KL reaches a higher FID than BCE [N, Table 2] released FID 8.17 times as high [3.32, ∞] at 99.17 %, 5 pairs, "
-        "paired t < 0.001 reproduced"
+        "KL reaches a higher FID than BCE [N, Table 2] , margin 1.10 released FID 8.17 times as high [3.32, ∞] at 99.17 "
+        "%, 5 pairs, paired t < 0.001 reproduced"
     ) in re.sub(r"\[\d+,", "[N,", page)
     assert "5 pairs, paired t 0.080 undecided 14" in page
     assert "features: digits here, inception there – not comparable –" in page
@@ -98,8 +99,43 @@ def test_findings_set_the_losses_beside_bce_with_their_ratios():
     (arm,) = content(tables(seeds=5, judged=True))["arms"]
     told = {group["verdict"]: [list(loss.values()) for loss in group["losses"]] for group in arm["beside_bce"]}
     assert list(told) == ["reproduced", "undecided", "not reproduced"]
-    assert told["reproduced"] == [["Kullback-Leibler", "8.17", "3.32", "∞"]]
+    assert told["reproduced"] == [["Kullback-Leibler", False, "8.17", "3.32", "∞"]]
     assert [name for name, *_ in told["undecided"]] == ["Pearson χ²"]
+
+
+def test_a_loss_that_differs_from_bce_in_more_than_the_loss_is_marked(tmp_path):
+    study = replace(tables(seeds=5, judged=True), ablation=pd.DataFrame())
+    kl = study.claims["variant"] == "kl"
+    told = study.claims.assign(reason=study.claims["reason"].mask(kl, "regulariser: spectral norm against R1"))
+    page = words(write(tmp_path, replace(study, claims=told), pictures=False))
+    assert "Kullback-Leibler* (8.17 [3.32, ∞])" in page
+    assert page.count("* not the loss alone") == 1
+    assert "* not the loss alone" not in words(write(tmp_path, study, pictures=False))
+
+
+def test_verdicts_without_chance_are_counted_apart(study):
+    exact = study.claims["id"] == study.claims["id"].iloc[0]
+    claims = study.claims.assign(test=study.claims["test"].mask(exact, "definition"))
+    told = content(replace(study, claims=claims))["claims_exact"]
+    assert sum(count["n"] for count in told) == exact.sum()
+    assert content(study)["claims_exact"] == []
+
+
+def test_the_arms_are_set_beside_each_other_among_the_findings(study, page):
+    (own,) = content(study)["arms_apart"]
+    effects = study.arm_effects
+    assert (own["least"], own["most"]) == (text(effects["effect"].min()), text(effects["effect"].max()))
+    assert own["sure"] == (effects["p_adjusted"] < 0.05).sum()
+    assert f"the stabilised arm has {own['least']} to {own['most']} times the FID of the released arm" in page
+
+
+def test_who_is_first_by_each_feature_set_is_said(study):
+    ahead = study.feature_fids.assign(
+        fid=study.feature_fids["fid"].mask(study.feature_fids["variant"] == "gan.stabilised", 0.1)
+    )
+    told = {row["arm"]: row for row in content(replace(study, feature_fids=ahead))["best_by_features"]}
+    sets = study.feature_fids["features"].nunique()
+    assert told["stabilised"] == {"arm": "stabilised", "sets": sets, "first": [{"label": "GAN", "n": sets}]}
 
 
 def test_what_was_not_run_is_counted_by_family_and_listed_apart(study):

@@ -61,7 +61,7 @@ def ranks_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def one_run_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """arm, seeds, pair, best, order: how often the table of so many seeds a variant says what all runs together say.
+    """arm, variants, seeds, pair, best, order: how often the table of so many seeds a variant says what all runs say.
 
     Of the variants with runs enough to judge: they stand for all the runs that there could be.
     """
@@ -69,8 +69,9 @@ def one_run_table(runs: pd.DataFrame) -> pd.DataFrame:
     for arm, own in runs.groupby("arm", sort=False):
         values = {variant: fids for variant, fids in by_variant(own).items() if len(fids) >= SEEDS_TO_JUDGE}
         if len(values) >= FEWEST_VARIANTS:
-            rows += [{"arm": arm, **row} for row in one_run(values, COUNTS, draws=DRAWS, seed=0)]
-    return pd.DataFrame(rows, columns=["arm", "seeds", "pair", "best", "order"])
+            told = one_run(values, COUNTS, draws=DRAWS, seed=0)
+            rows += [{"arm": arm, "variants": len(values), **row} for row in told]
+    return pd.DataFrame(rows, columns=["arm", "variants", "seeds", "pair", "best", "order"])
 
 
 def agreement_table(fids: pd.DataFrame) -> pd.DataFrame:
@@ -119,8 +120,9 @@ def is_crossed(runs: pd.DataFrame) -> bool:
 def variance_table(runs: pd.DataFrame) -> pd.DataFrame:
     """arm, factor, share, low, high: what the variance of log FID is due to, the seed being what is left.
 
-    A crossed study is taken as one; else each arm by itself, where the objective stands for all that differs. A run
-    that did not finish enters with the FID of the last generator that it had.
+    A crossed study is taken as one; else each arm by itself, where the objective stands for all that differs (the
+    regulariser is named with it where that differs, too). A run that did not finish enters with the FID of the last
+    generator that it had.
     """
     table = runs[np.isfinite(runs["fid"])].assign(
         family=lambda t: t["objective"].map(family), log_fid=lambda t: np.log(t["fid"])
@@ -132,7 +134,9 @@ def variance_table(runs: pd.DataFrame) -> pd.DataFrame:
     for arm, own in parts:
         if own["variant"].nunique() > 1 and len(own) > own["variant"].nunique():
             for row in variance_shares(own, "log_fid", factors):
-                rows.append({"arm": arm, **row, "factor": NAMES.get(str(row["factor"]), row["factor"])})
+                named = NAMES.get(str(row["factor"]), row["factor"])
+                both = row["factor"] == "variant" and own["regulariser_kind"].nunique() > 1
+                rows.append({"arm": arm, **row, "factor": "objective with regulariser" if both else named})
     return pd.DataFrame(rows, columns=["arm", "factor", "share", "low", "high"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
+import numpy as np
 import pandas as pd
 
 from divergan.claims.findings import NOT_REPRODUCED, REPRODUCED, UNDECIDED
@@ -22,7 +23,8 @@ from divergan.report.wording import NONE, cell, source, text
 
 HEADLINE = "fid"
 BESIDE_BCE = "table-2-order"  # the family of claims that compares every loss with BCE
-PUBLISHED_RUNS = "12000 steps of 2048 images and no seed"  # those behind Table 2 of benatti2024fdivergences
+# Those behind Table 2 of benatti2024fdivergences.
+PUBLISHED_RUNS = "12000 steps of 2048 images (Jensen-Shannon half as many) and no seed"
 RATIO = {"mean": "effect", "low": "low", "high": "high"}
 GENERATOR_LOSSES = {"alternative": "alternative", "bound": "the divergence's own bound"}
 
@@ -77,7 +79,7 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
         "identical": _identical(tables),
         "published": published_values(published, tables),
         "failures": [_failure(run) for run in failed.to_dict("records")],
-        "limits": _limits(tables.runs),
+        "limits": _limits(tables),
         "every_run": every_run(tables, provenance.get("recipes", {})),
         "figures": {figure.name: figure.caption(tables) for figure in drawable(tables)},
         "parameters": [[str(name), str(value)] for name, value in provenance["parameters"]],
@@ -170,7 +172,7 @@ def _above_floor(mean: float, tables: Tables) -> str:
 
 
 def _arm(arm: str, tables: Tables, summary: pd.DataFrame) -> dict[str, Any]:
-    """An arm's best variant, that of the highest mean, those whose interval meets the best one's; others beside BCE.
+    """An arm's best variant, that of the highest mean, those without a value, and the others beside BCE.
 
     Of the variants with seeds enough to judge, where there are such.
     """
@@ -179,15 +181,12 @@ def _arm(arm: str, tables: Tables, summary: pd.DataFrame) -> dict[str, Any]:
         order = order[order["judged"] | (order["share_failed"] > 0)].reset_index(drop=True)
     first = order.iloc[0]
     with_value = order[order["mean"].notna()].sort_values("mean", kind="stable")
-    meeting = order[(order["low"] <= first["high"]) & (order["high"] >= first["low"]) & (order.index > 0)]
     return {
         "name": arm,
         "beside_bce": _beside_bce(arm, tables),
         "best": _ranked(first, tables) if first["n"] else None,
         "highest": _ranked(with_value.iloc[-1], tables) if len(with_value) > 1 else None,
-        "meeting": list(meeting["label"]),
         "without_value": list(order.loc[order["n"] == 0, "label"]),
-        "others": len(order) - 1,
     }
 
 
@@ -198,12 +197,12 @@ def _beside_bce(arm: str, tables: Tables) -> list[dict[str, Any]]:
     own = tables.claims[(tables.claims["arm"] == arm) & (tables.claims["family"] == BESIDE_BCE)]
     names = tables.runs.assign(name=tables.runs["variant"].str.split(".").str[0])
     labels = names[names["arm"] == arm].drop_duplicates("name").set_index("name")["label"]
-    own = own[own["variant"].isin(labels.index) & own["effect"].notna()]
+    own = own[own["variant"].isin(labels.index) & own["effect"].notna()].fillna({"reason": ""})
     return [
         {
             "verdict": verdict,
             "losses": [
-                {"label": labels[row["variant"]]}
+                {"label": labels[row["variant"]], "qualified": bool(row["reason"])}
                 | {name: digits(exponential(row[column])) for name, column in RATIO.items()}
                 for row in own[own["verdict"] == verdict].to_dict("records")
             ],
@@ -239,15 +238,37 @@ def _ranked(row: pd.Series, tables: Tables) -> dict[str, Any]:
     }
 
 
-def _limits(runs: pd.DataFrame) -> dict[str, str]:
-    """How much there is behind a number: training images and seeds of a variant, and what the published runs had."""
+def _limits(tables: Tables) -> dict[str, Any]:
+    """How much is behind a number: training images, seeds, whether FIDs had settled; what the published runs had."""
+    runs = tables.runs
     images = sorted(set(runs["training_images"].astype(int))) if "training_images" in runs else []
     seeds = sorted(set(runs.groupby("variant").size()))
     return {
         "images": " or ".join(map(str, images)) or NONE,
         "seeds": "–".join(map(str, dict.fromkeys([seeds[0], seeds[-1]]))),
+        "one_seed": seeds[0] == 1,
         "published": PUBLISHED_RUNS,
+        "settling": _settling(tables),
     }
+
+
+def _settling(tables: Tables) -> list[dict[str, str]]:
+    """By arm: the FID at the last checkpoint over that at the one before, geometric mean of the runs that finished."""
+    finished = tables.runs.loc[tables.runs["outcome"] == "finished", "key"]
+    curves = tables.over_training
+    if curves.empty:
+        return []
+    rows = []
+    for arm, own in curves[curves["key"].isin(finished) & (curves["fid"] > 0)].groupby("arm", sort=False):
+        last = [run.sort_values("step").tail(2) for _, run in own.groupby("key", sort=False) if len(run) > 1]
+        if not last:
+            continue
+        ratio = float(np.exp(np.mean([np.log(run["fid"].iloc[1] / run["fid"].iloc[0]) for run in last])))
+        steps = np.median([1 - run["step"].iloc[0] / run["step"].iloc[1] for run in last])
+        change = "fell" if ratio < 1 else "rose"
+        rows.append({"arm": str(arm), "change": f"{change} by {abs(1 - ratio):.0%}".replace("%", " %"),
+                     "share": f"{steps:.0%}".replace("%", " %")})  # fmt: skip
+    return rows
 
 
 def _failure(run: Mapping[Any, Any]) -> dict[str, str]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from divergan.claims.findings import NOT_RUN, VERDICTS
 from divergan.claims.judging import ALPHA
-from divergan.claims.wording import evidence
+from divergan.claims.wording import evidence, exponential, number
 from divergan.figures import Tables
 from divergan.figures.ablation import failed
 from divergan.figures.claims import family_title
 from divergan.report.wording import NONE, source, text
 from divergan.statistics import seeds_needed
 
+EXACT = ("definition", "same_weights")  # tests without chance
 WORDS = {"arm": "", "direction": "", "reason": "", "method": ""}  # columns whose empty cells a CSV file reads as NaN
 
 
@@ -26,6 +28,7 @@ def evidence_values(tables: Tables) -> dict[str, Any]:
         "claim_families": _by_family(tables.claims),
         "claims_not_run": _not_run(tables.claims),
         "claim_counts": _counts(tables.claims),
+        "claims_exact": _counts(tables.claims[tables.claims["test"].isin(EXACT)]) if len(tables.claims) else [],
         "judging": {
             "family_error": f"{100 * ALPHA:g} %",
             "power": f"{100 * (seeds_needed.__kwdefaults__ or {})['power']:g} %",  # the one that judging uses
@@ -35,6 +38,8 @@ def evidence_values(tables: Tables) -> dict[str, Any]:
         "one_run": [_chances(row) for row in tables.one_run.to_dict("records")],
         "variance": [_share(row) for row in tables.variance.to_dict("records")],
         "arm_effects": [_beside(row) for row in tables.arm_effects.to_dict("records")],
+        "arms_apart": _arms_apart(tables.arm_effects),
+        "best_by_features": _best_by_features(tables.feature_fids, tables.runs),
         **_ablation(tables.ablation),
     }
 
@@ -94,9 +99,16 @@ def _claim(rows: pd.DataFrame) -> dict[str, Any]:
     first = rows.iloc[0]
     return {
         "says": first["says"],
+        "margin": _margin(rows),
         "source": source(first["source"]),
         "rows": [_judged(row) for row in rows.to_dict("records")],
     }
+
+
+def _margin(rows: pd.DataFrame) -> str:
+    """The margin of a claim's ratio as printed; empty where it asks for any difference, or has no ratio."""
+    stated = rows.loc[(rows["scale"] == "ratio") & rows["margin"].notna() & (rows["margin"] != 0), "margin"]
+    return "" if stated.empty else number(exponential(abs(stated.iloc[0])))
 
 
 def _judged(row: Mapping[Any, Any]) -> dict[str, str]:
@@ -115,7 +127,11 @@ def _counts(claims: pd.DataFrame) -> list[dict[str, Any]]:
     if claims.empty:
         return []
     found = claims["verdict"].value_counts()
-    return [{"verdict": verdict, "n": int(found[verdict])} for verdict in VERDICTS if verdict in found]
+    return [
+        {"verdict": verdict, "n": int(found[verdict])}
+        for verdict in VERDICTS
+        if verdict in found and verdict != NOT_RUN  # of what was not run there is no verdict
+    ]
 
 
 def _control(row: Mapping[Any, Any]) -> dict[str, str]:
@@ -146,6 +162,7 @@ def _pair(row: Mapping[Any, Any]) -> dict[str, str]:
 def _chances(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {
         "arm": row["arm"],
+        "variants": int(row["variants"]),
         "seeds": int(row["seeds"]),
         **{question: percent(row[question]) for question in ("pair", "best", "order")},
     }
@@ -172,6 +189,41 @@ def _beside(row: Mapping[Any, Any]) -> dict[str, Any]:
         "pairs": f"{row['n']:.0f}",
         "failed": int(row["failed"]),
     }
+
+
+def _arms_apart(effects: pd.DataFrame) -> list[dict[str, Any]]:
+    """An arm beside another: the least and the greatest of its variants' ratios, and how many are significant."""
+    if effects.empty:
+        return []
+    return [
+        {
+            "arm": arm,
+            "against": against,
+            "variants": len(own),
+            "sure": int((own["p_adjusted"] < ALPHA).sum()),
+            "least": text(own["effect"].min()),
+            "most": text(own["effect"].max()),
+        }
+        for (arm, against), own in effects[effects["effect"].notna()].groupby(["arm", "against"], sort=False)
+    ]
+
+
+def _best_by_features(fids: pd.DataFrame, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """By arm: the variants that some feature set puts first by mean log FID over the seeds that all of them have."""
+    if fids.empty or fids["features"].nunique() < 2:
+        return []
+    finished = fids[(fids["outcome"] == "finished") & (fids["fid"] > 0)].assign(log_fid=lambda t: np.log(t["fid"]))
+    rows = []
+    for arm, own in finished.groupby("arm", sort=False):
+        counted = runs[runs["arm"] == arm].groupby("variant")["outcome"]
+        whole = [v for v, ended in counted if len(ended) == counted.size().max() and (ended == "finished").all()]
+        means = own[own["variant"].isin(whole)].groupby(["features", "variant"], sort=False)["log_fid"].mean().unstack()
+        if means.shape[1] > 1:
+            labels = own.drop_duplicates("variant").set_index("variant")["label"]
+            first = means.idxmin(axis="columns").value_counts()
+            rows.append({"arm": str(arm), "sets": len(means),
+                         "first": [{"label": labels[v], "n": int(n)} for v, n in first.items()]})  # fmt: skip
+    return rows
 
 
 def _ablation(ablation: pd.DataFrame) -> dict[str, Any]:

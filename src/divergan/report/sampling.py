@@ -51,13 +51,15 @@ def _effects(tables: Tables) -> list[dict[str, Any]]:
         return []
     own, methods = against_prior(tables), _entries(tables)["method"]
     scales = scales_of(own)
+    moved, onward = _with_own_generator(tables), tables.effects[tables.effects["against"] == "trained_on"]
     return [
         named(group.iloc[0])
         | {
             "metrics": [_heading(m, tables, scales) for m in METRICS if m in scales],
             "n": int(group["n"].max()),
             "judged": bool(group["n"].max() >= SEEDS_TO_JUDGE),
-            "told": _told(group[group["metric"] == "fid"], methods, scales),
+            "told": _told(group[group["metric"] == "fid"], methods, scales, moved)
+            | {"moved": _moved(group, onward, scales, moved)},
             "rows": [_effects_row(rows, methods, scales, int(group["n"].max())) for _, rows in _by_sampler(group)],
         }
         for _, group in own.groupby("variant", sort=False)
@@ -78,8 +80,34 @@ def _effects_row(rows: pd.DataFrame, methods: pd.Series, scales: Scales, pairs: 
     }
 
 
-def _told(fid: pd.DataFrame, methods: pd.Series, scales: Scales) -> dict[str, Any]:
-    """How many samplers, controls aside, significantly lower and raise the FID; the extremes; and such controls."""
+def _with_own_generator(tables: Tables) -> set[str]:
+    """The entries whose weights come with a generator that was trained on: they do not sample the run's own."""
+    settings, entries = tables.weight_settings, _entries(tables)
+    if settings.empty:
+        return set()
+    joint = settings.loc[(settings["name"] == "joint") & (settings["value"] == "True"), "weights"]
+    return set(entries.index[entries["weights"].isin(joint) & ~entries["method"].isin(CONTROLS)])
+
+
+def _moved(group: pd.DataFrame, onward: pd.DataFrame, scales: Scales, moved: set[str]) -> list[dict[str, Any]]:
+    """Those entries: their FID over the prior's, and over that of the generator trained on for as long without them."""
+    own = group[(group["metric"] == "fid") & group["sampler"].isin(moved)]
+    control = onward[(onward["variant"] == group["variant"].iloc[0]) & (onward["metric"] == "fid")].set_index("sampler")
+    return [
+        {
+            "sampler": row["sampler_label"],
+            "prior": effect_cell(row, scales),
+            "trained_on": [effect_cell(control.loc[row["sampler"]], scales)] if row["sampler"] in control.index else [],
+        }
+        for row in own.to_dict("records")
+    ]
+
+
+def _told(fid: pd.DataFrame, methods: pd.Series, scales: Scales, moved: set[str]) -> dict[str, Any]:
+    """How many samplers of the run's own generator, controls aside, significantly lower and raise the FID; the
+    extremes; and such controls.
+    """
+    fid = fid[~fid["sampler"].isin(moved)]
     control = fid["sampler"].map(methods).isin(CONTROLS)
     sure = fid["p_adjusted"] < ALPHA
     lower, higher = sure & (fid["effect"] < 1), sure & (fid["effect"] > 1)
