@@ -76,8 +76,8 @@ def test_the_answer_and_the_section_count_the_verdicts(page):
 
 def test_every_claim_has_evidence_p_verdict_and_seeds(study, page):
     assert (
-        "KL reaches a higher FID than BCE [N, Table 2] , margin 1.10 released FID 8.17 times as high [3.32, ∞] at 99.17 "
-        "%, 5 pairs, paired t < 0.001 reproduced"
+        "KL reaches a higher FID than BCE [N, Table 2] , margin 1.10 released FID 8.17 times as high [3.32, ∞] at "
+        "99.17 %, 5 pairs, paired t < 0.001 reproduced"
     ) in re.sub(r"\[\d+,", "[N,", page)
     assert "5 pairs, paired t 0.080 undecided 14" in page
     assert "features: digits here, inception there – not comparable –" in page
