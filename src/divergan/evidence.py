@@ -130,13 +130,14 @@ def variance_table(runs: pd.DataFrame) -> pd.DataFrame:
     parts, factors = list(table.groupby("arm", sort=False)), ["variant"]
     if is_crossed(runs):
         parts, factors = [("all arms", table)], FACTORS
+    confounded = any(own["regulariser_kind"].nunique() > 1 for _, own in parts)
     rows = []
     for arm, own in parts:
         if own["variant"].nunique() > 1 and len(own) > own["variant"].nunique():
             for row in variance_shares(own, "log_fid", factors):
                 named = NAMES.get(str(row["factor"]), row["factor"])
-                both = row["factor"] == "variant" and own["regulariser_kind"].nunique() > 1
-                rows.append({"arm": arm, **row, "factor": "objective with regulariser" if both else named})
+                together = confounded and row["factor"] == "variant"
+                rows.append({"arm": arm, **row, "factor": "objective with its regulariser" if together else named})
     return pd.DataFrame(rows, columns=["arm", "factor", "share", "low", "high"])
 
 
@@ -219,17 +220,17 @@ def controls_table(runs: pd.DataFrame, floors: pd.DataFrame, controls: pd.DataFr
         beside = geometric_mean(own["fid"])
         rows += [
             control(f"{variant}-unrescaled", f"{who}: unrescaled samples", geometric_mean(own["fid_unrescaled"]),
-                    beside, "FID as it should be", "negative values become black"),
+                    beside, "its FID in this report", "negative values become black"),
             control(f"{variant}-training-reference", f"{who}: training images as reference",
-                    geometric_mean(own["fid_training_reference"]), beside, "FID as it should be",
+                    geometric_mean(own["fid_training_reference"]), beside, "its FID in this report",
                     "against the images that the generator saw"),
             control(f"{variant}-as-released", f"{who}: both", geometric_mean(own["fid_as_released"]), beside,
-                    "FID as it should be", "the released evaluation"),
+                    "its FID in this report", "the released evaluation"),
             control(f"{variant}-nearest", f"{who}: distance to the nearest training image",
                     own["nearest_training_distance"].mean(), own["held_out_distance"].mean(), "held-out real images",
                     "clearly below: copies"),
             control(f"{variant}-copies", f"{who}: share nearer than 99 % of held-out images",
-                    own["copied_share"].mean(), 0.01, "held-out real images", "1 for copies"),
+                    own["copied_share"].mean(), 0.01, "held-out real images", "1 if all were copies"),
         ]  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -70,7 +70,18 @@ def _caption_ranked(tables: Tables) -> str:
     return (
         "Images of the prior by the probability min(1, w/m) with which latentRS accepts their latent vector, rising "
         f"from left to right and down each column; the curve has a point for each image. It runs from {low} to {high}."
+        f"{ended(tables)}"
     )
+
+
+def ended(tables: Tables) -> str:
+    """Which of the shown runs have weights whose learning did not finish; empty where all did."""
+    if tables.weight_runs.empty:
+        return ""
+    first = tables.weight_runs.drop_duplicates("key").set_index("key")["outcome"]
+    runs = [(run, first.get(run["key"], "finished")) for run in ranked_runs(tables).to_dict("records")]
+    told = [f"{title(run, tables)}, seed {run['seed']}: {outcome}" for run, outcome in runs if outcome != "finished"]
+    return f" Weights that did not finish: {'; '.join(told)}." if told else ""
 
 
 def _draw_removed(tables: Tables) -> Canvas:
@@ -99,6 +110,7 @@ def _caption_removed(tables: Tables) -> str:
     return (
         "What latentRS does to the images of the prior: the first as drawn, not selected, the first that it kept and "
         "the first that it removed, in the order in which they were drawn."
+        f"{ended(tables)}"
     )
 
 

@@ -142,7 +142,8 @@ def _cross(tables: Tables) -> str:
 def _caption_accuracy(tables: Tables) -> str:
     return (
         "Share of real and generated images on the right side of the critic's threshold, seeds thin and their mean "
-        "thick: at one half (dashed) the critic cannot tell them apart, at one it always can."
+        "thick: at one half (dashed) the critic cannot tell them apart, at one it always can; below one half the "
+        "generator is ahead of it."
     )
 
 

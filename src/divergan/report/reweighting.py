@@ -21,8 +21,8 @@ LEAST = 0.001  # below it a weight or a share is printed as zero: weights that v
 SETTINGS = {  # name in the parameter file -> as the report calls it
     "sign": "sign of the weights' first term", "delta": "Δ", "m": "m", "lambda_norm": "λ₁",
     "lambda_clip": "λ₂", "gradient_penalty": "gradient penalty", "hidden": "hidden layers of w",
-    "output": "output of w", "critic": "critic starts", "critic_output": "output of the critic", "batch": "batch",
-    "steps": "most steps", "patience": "steps of the stopping rule", "n_critic": "critic steps a step",
+    "output": "output of w", "critic": "critic at the start", "critic_output": "output of the critic", "batch": "batch",
+    "steps": "most steps", "patience": "steps of the stopping rule", "n_critic": "critic steps for each of w",
     "critic_learning_rate": "learning rate of the critic", "learning_rate": "learning rate of w", "betas": "Adam's β",
     "joint": "generator trained on meanwhile",
 }  # fmt: skip
