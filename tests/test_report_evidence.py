@@ -109,8 +109,8 @@ def test_a_loss_that_differs_from_bce_in_more_than_the_loss_is_marked(tmp_path):
     told = study.claims.assign(reason=study.claims["reason"].mask(kl, "regulariser: spectral norm against R1"))
     page = words(write(tmp_path, replace(study, claims=told), pictures=False))
     assert "Kullback-Leibler* (8.17 [3.32, ∞])" in page
-    assert page.count("* not the loss alone") == 1
-    assert "* not the loss alone" not in words(write(tmp_path, study, pictures=False))
+    assert page.count("* Not the loss alone") == 1
+    assert "* Not the loss alone" not in words(write(tmp_path, study, pictures=False))
 
 
 def test_verdicts_without_chance_are_counted_apart(study):
