@@ -158,6 +158,13 @@ def test_failures_are_said_and_are_last(read, study):
     assert "Runs that did not finish" in read.all("body")[0].text
 
 
+def test_the_answer_sets_the_arms_beside_each_other_and_says_whether_fids_had_settled(read, study):
+    told = re.sub(r"\s+", " ", read.all("body")[0].text)
+    effects = study.arm_effects["effect"].dropna()
+    assert f"has {text(effects.min())} to {text(effects.max())} times the FID of the arm" in told
+    assert "of the training FIDs fell by" in told
+
+
 def test_a_run_has_its_recipe_and_what_finds_it_in_mlflow(read):
     links = [link for link in read.all("a") if link.table == "table-runs"]
     assert {link.text for link in links} == {"0123abcd"}
