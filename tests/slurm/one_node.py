@@ -130,6 +130,14 @@ class OneNode:
             daemon.kill()
             daemon.wait()
 
+    def forget(self) -> None:
+        """Empty the node's spool, as a machine that starts anew does.
+
+        Slurm 22.05 does not start a job again whose folder is still there without its script, and holds it.
+        """
+        for folder in (self.folder / "spool").glob("job*"):
+            shutil.rmtree(folder)
+
     def kill(self, job: str) -> None:
         """Kill what a job runs on the node as the failure of a machine would: its keeper first, who would tell."""
         for file, sign in (("cmdline", f"slurmstepd: [{job}."), ("environ", f"\0SLURM_JOB_ID={job}\0")):

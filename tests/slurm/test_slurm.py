@@ -101,6 +101,7 @@ def test_requeued_jobs_and_a_node_that_dies_change_nothing(node, fresh, local):
     for job in lost:  # a machine that fails takes its processes along
         node.kill(job)
     node.wait_for(lambda: node.state().startswith("DOWN"), 120)
+    node.forget()
     node.start("slurmd", "-D")
     output, _ = running.communicate(timeout=600)
     assert running.returncode == 0, output
