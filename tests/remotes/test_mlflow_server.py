@@ -25,7 +25,7 @@ def server(monkeypatch) -> Iterator[str]:
     folder.chmod(0o755)
     with postgresql(folder) as database, mlflow(folder, database) as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    yield address
+        yield address
     shutil.rmtree(folder)
 
 
