@@ -70,6 +70,7 @@ def samplers_table(random, runs: pd.DataFrame, *, stuck: bool = False) -> pd.Dat
         entry = dict(zip(NAMES, values, strict=True))
         fails = stuck and name == "drs" and run["seed"] == 0 and run["objective"] == "pearson"
         images, draws = 1000, round(1000 / entry["acceptance"])
+        pilot = 400 if name in ("drs", "obrs") else 0
         moved = np.log(entry["ratio"]) + (0 if name == "prior" else random.normal(0, 0.02))
         metrics = {
             metric: run[metric] + slope * moved + random.normal(0, noise) for metric, (noise, slope) in SCALES.items()
@@ -79,9 +80,11 @@ def samplers_table(random, runs: pd.DataFrame, *, stuck: bool = False) -> pd.Dat
             **{column: run[column] for column in IDENTITY}, "run_outcome": run["outcome"], "sampler": name,
             **{column: entry[column] for column in NAMES[:3]}, "outcome": "stuck" if fails else "drawn",
             "reason": STUCK if fails else "", "images": 0 if fails else images,
-            "draws": draws, "pilot": 0,
-            "generator_evaluations": images if entry["weighed"] else draws * (1 + entry["steps"]),
-            "critic_evaluations": round(images * entry["critic"]), "weight_evaluations": images * entry["weighed"],
+            "draws": draws + pilot, "pilot": pilot,
+            "own_generator": entry["method"] == "trained_on" or entry["weights"] == "released",
+            "generator_evaluations": pilot + (images if entry["weighed"] else draws * (1 + entry["steps"])),
+            "critic_evaluations": pilot + round(images * entry["critic"]),
+            "weight_evaluations": images * entry["weighed"],
             "gradient_steps": images * entry["steps"], "acceptance": np.nan if fails else entry["acceptance"],
             **(dict.fromkeys(metrics, np.nan) if fails else metrics),
         })  # fmt: skip

@@ -52,7 +52,7 @@ def sampled(variant: str = "bce.stabilised", entries: Any = ENTRIES, **changed: 
                 "outcome": "drawn" if factor else "stuck", "reason": "", "images": images,
                 "draws": round(1000 / acceptance) + pilot, "pilot": pilot,
                 "generator_evaluations": 1000 * g + pilot, "critic_evaluations": 1000 * d + pilot,
-                "weight_evaluations": 1000 * w, "gradient_steps": 1000 * steps,
+                "own_generator": method == "trained_on", "weight_evaluations": 1000 * w, "gradient_steps": 1000 * steps,
                 "acceptance": acceptance if factor else np.nan,
                 "fid": PRIOR[seed] * factor if factor else np.nan,
                 "precision": 0.5 / factor + 0.01 * seed if factor else np.nan,

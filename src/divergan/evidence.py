@@ -120,9 +120,8 @@ def is_crossed(runs: pd.DataFrame) -> bool:
 def variance_table(runs: pd.DataFrame) -> pd.DataFrame:
     """arm, factor, share, low, high: what the variance of log FID is due to, the seed being what is left.
 
-    A crossed study is taken as one; else each arm by itself, where the objective stands for all that differs (the
-    regulariser is named with it where that differs, too). A run that did not finish enters with the FID of the last
-    generator that it had.
+    A crossed study is taken as one; else each arm by itself, where the objective stands for all that differs. A run
+    that did not finish enters with the FID of the last generator that it had.
     """
     table = runs[np.isfinite(runs["fid"])].assign(
         family=lambda t: t["objective"].map(family), log_fid=lambda t: np.log(t["fid"])
@@ -130,14 +129,11 @@ def variance_table(runs: pd.DataFrame) -> pd.DataFrame:
     parts, factors = list(table.groupby("arm", sort=False)), ["variant"]
     if is_crossed(runs):
         parts, factors = [("all arms", table)], FACTORS
-    confounded = any(own["regulariser_kind"].nunique() > 1 for _, own in parts)
     rows = []
     for arm, own in parts:
         if own["variant"].nunique() > 1 and len(own) > own["variant"].nunique():
             for row in variance_shares(own, "log_fid", factors):
-                named = NAMES.get(str(row["factor"]), row["factor"])
-                together = confounded and row["factor"] == "variant"
-                rows.append({"arm": arm, **row, "factor": "objective with its regulariser" if together else named})
+                rows.append({"arm": arm, **row, "factor": NAMES.get(str(row["factor"]), row["factor"])})
     return pd.DataFrame(rows, columns=["arm", "factor", "share", "low", "high"])
 
 

@@ -25,13 +25,15 @@ from divergan.statistics import Result, difference, holm, holm_levels, mean_inte
 CONTROLS = ("prior", "random_rejection", "trained_on")  # methods that all others are compared with
 WITHOUT_RATIO = ("prior", "truncation")  # methods that judge no image, so latentRS is no cheaper form of them
 GRADIENT_STEP = 3  # rows forward that one backward counts as: through w, or G and critic, 1 to 2 a network
+NETWORKS = ("generator_evaluations", "critic_evaluations", "weight_evaluations")
+COSTS = ("draws", *NETWORKS, "gradient_steps")
+THROUGH_PILOT = ("draws", "generator_evaluations", "critic_evaluations")  # the costs that count the rows of a pilot
 WEIGHT_VALUES = ("w_mean", "w_max", "acceptance", "ess")
 VARIANT = ["variant", "label", "arm"]
 SAMPLER = ["sampler", "sampler_label"]
 RUN_FACTS = (
-    *("outcome", "step", "overlapping", "generator_loss", "regulariser", "regulariser_kind", "training_images"),
-    "steps",
-)
+    "outcome", "step", "overlapping", "generator_loss", "regulariser", "regulariser_kind", "training_images", "steps",
+)  # fmt: skip
 
 EFFECTS = [
     *VARIANT, *SAMPLER, "against", "against_label", "metric", "scale", "n", "failed", "effect", "low", "high", "level",
@@ -76,9 +78,9 @@ def frontier_table(samplers: pd.DataFrame) -> pd.DataFrame:
     GRADIENT_STEP for each that passed backward. What is paid once, however many images follow, is not in them: a pilot,
     the training of w, or of a G that was trained on. They and `acceptance` are means over the runs that were drawn.
     `fid_ratio` is the geometric mean over seeds with its 95 % interval, or as in `effects_table` where a run failed.
-    `efficient`: no other sampler of the variant is at most as dear and better, where a control other than the prior
-    (rejection at random; a G trained on, whose cost is in its training) neither is efficient nor stands in another's
-    way.
+    `efficient`: no other sampler of the variant is at most as dear and better, where rejection at random, a control,
+    and what samples a G that was trained on, whose cost is in its training, neither are efficient nor stand in
+    another's way.
     """
     _check(samplers)
     rows: list[dict[str, Any]] = []
@@ -246,17 +248,25 @@ def _shown(metric: str, effect: float) -> float:
     return exponential(effect) if metric == "fid" else effect
 
 
+def costs_an_image(samplers: pd.DataFrame) -> pd.DataFrame:
+    """COSTS over the images that were drawn, those of a pilot aside; NaN where none were."""
+    rows = samplers[list(COSTS)].copy()
+    for name in THROUGH_PILOT:
+        rows[name] -= samplers["pilot"]
+    drawn = samplers["images"].where(samplers["outcome"] == "drawn")
+    return rows.div(drawn, axis="index").astype(float)
+
+
 def _evaluations(samplers: pd.DataFrame) -> pd.Series:
-    """Rows through networks an image, those of a pilot aside, NaN where none was drawn."""
-    counts = ["generator_evaluations", "critic_evaluations", "weight_evaluations"]
-    rows = samplers[counts].sum(axis="columns") + GRADIENT_STEP * samplers["gradient_steps"] - 2 * samplers["pilot"]
-    return (rows / samplers["images"]).where(samplers["outcome"] == "drawn").astype(float)
+    """Rows through networks an image, NaN where none was drawn."""
+    costs = costs_an_image(samplers)
+    return costs[list(NETWORKS)].sum(axis="columns", skipna=False) + GRADIENT_STEP * costs["gradient_steps"]
 
 
 def _placed(entry: pd.DataFrame, prior: pd.DataFrame) -> dict[str, Any]:
     """Where a sampler stands between cost and quality."""
     drawn = entry[entry["outcome"] == "drawn"]
-    row = {name: entry[name].iloc[0] for name in (*VARIANT, *SAMPLER, "method")}
+    row = {name: entry[name].iloc[0] for name in (*VARIANT, *SAMPLER, "method", "own_generator")}
     row |= {"evaluations": _evaluations(drawn).mean(), "acceptance": drawn["acceptance"].astype(float).mean()}
     if _method(entry) == "prior":
         return row | dict.fromkeys(("fid_ratio", "low", "high"), 1.0)
@@ -266,12 +276,11 @@ def _placed(entry: pd.DataFrame, prior: pd.DataFrame) -> dict[str, Any]:
 
 
 def _efficient(entry: dict[str, Any], entries: list[dict[str, Any]]) -> bool:
+    rivals = [one for one in entries if one["method"] != "random_rejection" and not one["own_generator"]]
     return (
         isfinite(entry["fid_ratio"])
-        and entry["method"] not in CONTROLS[1:]
+        and entry in rivals
         and not any(
-            other["evaluations"] <= entry["evaluations"] and other["fid_ratio"] < entry["fid_ratio"]
-            for other in entries
-            if other["method"] not in CONTROLS[1:]
+            other["evaluations"] <= entry["evaluations"] and other["fid_ratio"] < entry["fid_ratio"] for other in rivals
         )
     )

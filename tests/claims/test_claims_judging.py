@@ -145,6 +145,12 @@ def test_outweighs_counts_places_by_hand_and_failed_runs_share_the_last():
     assert evidence(row).startswith(
         "share of seeds at which arms are further apart than losses 1.00 [0.478, 1.00] at 95 %"
     )
+    names = [f"{variant}{own}" for variant in REGIMES["variants"] for own in ("", "__released")]
+    level = made(**{name: [1.0] * 5 for name in names})
+    assert one(claim("outweighs", **REGIMES), level)["reason"] == "at all of 5 seeds both are as far apart"
+    runs.loc[runs["seed"] == 4, "fid"], runs.loc[runs["seed"] == 4, "outcome"] = 1.0, "finished"
+    row = one(claim("outweighs", **REGIMES), runs)
+    assert (row["n_x"], row["reason"]) == (4, "1 of 5 seeds with no difference left out")
     unrun = one(claim("outweighs", **REGIMES), made(bce=STEADY))
     assert unrun["reason"].startswith("not run in this study: bce.released, kl.released, kl.stabilised")
 

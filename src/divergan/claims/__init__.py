@@ -1,4 +1,4 @@
-"""What published work claims, in a file that is committed before the runs that judge it.
+"""What published work claims, in a file that is there before the runs that judge it.
 
 Light, for planning: `divergan.claims.judging.judge` is what turns claims and runs into verdicts.
 """

@@ -56,9 +56,9 @@ def judge(
     `checksums` is run key -> SHA-256 of the generator's weights.
 
     effect, low, high and margin are on the scale that `scale` names: "ratio" is a log ratio (print its exp),
-    "difference" one of shares of runs, "value" the metric itself, "tau" Kendall's. `level` is the coverage of
-    [low, high], and the verdict follows from that interval and the margin. Holm's correction runs over the claims of
-    one family in one arm that have a p-value.
+    "difference" one of shares of runs, "share" one of seeds, "value" the metric itself, "tau" Kendall's. `level` is the
+    coverage of [low, high], and the verdict follows from that interval and the margin. Holm's correction runs over the
+    claims of one family in one arm that have a p-value.
     """
     evidence = Evidence(
         runs=runs,
@@ -98,15 +98,18 @@ def findings(claim: Claim, evidence: Evidence) -> Iterator[tuple[str, Finding]]:
     for arm in arms:
         keys = [name if "." in name else f"{name}.{arm}" for name in named]
         absent = [key.partition(".")[0] for key in keys if key not in present]
-        yield arm, not_run(absent, "in this arm") if absent else qualified(test(claim, evidence, *keys), evidence, keys)
+        if absent:
+            yield arm, not_run(absent, "in this arm")
+        else:
+            yield arm, qualified(test(claim, evidence, *keys), claim, evidence, keys)
     if not arms:
         ran = {name for key in present for name in (key, key.partition(".")[0])}
         yield "", not_run([name for name in named if name not in ran], "in this study")
 
 
-def qualified(finding: Finding, evidence: Evidence, keys: Sequence[str]) -> Finding:
-    """The finding on two variants, with what else their trainings differ in."""
-    told = tests.confounded(evidence, *keys) if len(keys) == 2 and finding.result else ""
+def qualified(finding: Finding, claim: Claim, evidence: Evidence, keys: Sequence[str]) -> Finding:
+    """The finding on one variant against another, with what else their trainings differ in."""
+    told = tests.confounded(evidence, *keys) if claim.against and finding.result else ""
     return replace(finding, reason="; ".join(filter(None, (finding.reason, told))))
 
 

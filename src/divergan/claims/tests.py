@@ -7,6 +7,7 @@ difference and an equivalence may be of another metric, turned so that lower is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 from math import exp, isfinite, log, nan
@@ -35,6 +36,7 @@ from divergan.claims.findings import (
 )
 from divergan.claims.properties import PROPERTIES
 from divergan.claims.schema import Claim
+from divergan.claims.wording import number
 from divergan.comparison import SEEDS_TO_JUDGE, beside_published, family, summarise
 
 MOST_RUNS = 200  # a side, that the search for a decisive number of runs tries
@@ -179,7 +181,7 @@ def same_weights(claim: Claim, evidence: Evidence, variant: str, against: str) -
 def confounded(evidence: Evidence, variant: str, against: str) -> str:
     """In what the trainings of two variants differ beside the objective, as far as told; empty where in nothing."""
     x, y = evidence.table(variant).iloc[0], evidence.table(against).iloc[0]
-    told = (what for what in ("generator_loss", "regulariser", "steps") if what in x)
+    told = (what for what in ("generator_loss", "regulariser", "steps") if pd.notna(x.get(what)))
     return "; ".join(f"{what.replace('_', ' ')}: {x[what]} against {y[what]}" for what in told if x[what] != y[what])
 
 
@@ -247,22 +249,20 @@ def outweighs(claim: Claim, evidence: Evidence, *keys: str) -> Finding:
             np.mean([np.abs(a - b) for a, b in combinations(along, 2)]) for along in (places, places.T)
         )
         further.append(float(by_arm - by_variant))
-    won = sum(places > 0 for places in further)
+    told = [places for places in further if places]  # a sign test has no use for a tie
+    if not told:
+        return Finding(metric="places", reason=f"at all of {len(further)} seeds both are as far apart")
+    won, ties = sum(places > 0 for places in told), len(further) - len(told)
     return Finding(
         metric="places",
         scale="share",
-        method=f"sign test, {np.mean(further):.3g} places further in the mean",
+        method=f"sign test, {number(float(np.mean(further)))} places further in the mean",
+        reason=f"{ties} of {len(further)} seeds with no difference left out" if ties else "",
         margin=0.5,
-        result=statistics.sign_test(won, len(further)),
+        result=statistics.sign_test(won, len(told)),
         decide=beyond("higher", 0.5),
-        needed=lambda alpha: seeds_to_sign(won / len(further), alpha),
+        needed=lambda alpha: least(lambda n: statistics.sign_test(round(won / len(told) * n), n).p_value < alpha),
     )
-
-
-def seeds_to_sign(share: float, alpha: float) -> int | None:
-    """The least number of seeds with which the sign test tells this share from a half, if it stays what it is."""
-    tried = ((n, round(share * n)) for n in range(2, MOST_RUNS + 1))
-    return next((n for n, won in tried if statistics.sign_test(won, n).p_value < alpha), None)
 
 
 def spread(claim: Claim, evidence: Evidence, variant: str, against: str) -> Finding:
@@ -303,8 +303,16 @@ def runs_to_tell(share_x: float, share_y: float, alpha: float) -> int | None:
     """The least number of runs a side with which Fisher's test tells these shares apart, if they stay what they are."""
     if share_x == share_y:
         return None
-    tried = ((n, round(share_x * n), round(share_y * n)) for n in range(2, MOST_RUNS + 1))
-    return next((n for n, fx, fy in tried if statistics.failure_difference(fx, n, fy, n).p_value < alpha), None)
+
+    def tells(n: int) -> bool:
+        return statistics.failure_difference(round(share_x * n), n, round(share_y * n), n).p_value < alpha
+
+    return least(tells)
+
+
+def least(enough: Callable[[int], bool]) -> int | None:
+    """The least number of runs that is enough; None where MOST_RUNS are not."""
+    return next(filter(enough, range(2, MOST_RUNS + 1)), None)
 
 
 def definition(claim: Claim, evidence: Evidence) -> Finding:

@@ -20,7 +20,7 @@ class Tables:
     """What the pipeline hands over; the columns that identify a run are key, variant, objective, label, arm, seed.
 
     runs: one row a run: identity, outcome, step (where it broke off, else NaN), overlapping, generator_loss,
-        regulariser, and one column a metric. A label names a row of tables and figures: one variant of an arm.
+        regulariser, steps, and one column a metric. A label names a row of tables and figures: one variant of an arm.
     floors: metric, floor, n_samples: the metric between real training images and the split that all are compared with.
     over_training: identity, step, fid.
     history: identity, step, critic_loss, generator_loss, bound, accuracy, v_real_mean, v_fake_mean, v_min, v_max.
@@ -35,7 +35,7 @@ class Tables:
         and margin are logarithms; the margin of an equivalence is on both sides of zero.
     agreement: a, b, a_label, b_label, tau, low, high, seeds: every pair of feature sets.
     feature_fids: identity, features, features_label, fid.
-    one_run: arm, seeds, pair, best, order: probabilities.
+    one_run: arm, variants (their number), seeds, pair, best, order: probabilities.
     variance: arm, factor, share, low, high: shares of the variance of log FID.
     arm_effects: name, label, arm, against, n, failed, effect (a ratio of FIDs), low, high, level, p, p_adjusted: pairs
         of equal seeds.
@@ -46,15 +46,16 @@ class Tables:
     Re-weighting and the samplers, each empty where the study has none. An entry of the study's samplers has a name
     (`sampler`), a label, and a method, which is a name of the registry; `weights` is "" where it uses none:
     samplers: one row a (run, entry): identity, run_outcome, sampler, sampler_label, method, weights, outcome ("drawn"
-        or "stuck"), reason, images, draws, generator_evaluations, critic_evaluations, weight_evaluations,
-        gradient_steps, acceptance, and one column a metric.
-    sampler_seconds: key, sampler, seconds, images_per_second.
+        or "stuck"), reason, images, draws, pilot (of them), generator_evaluations, critic_evaluations,
+        weight_evaluations, gradient_steps, acceptance, own_generator (whether it is one that was trained on), and one
+        column a metric.
+    sampler_seconds: key, sampler, seconds, pilot_seconds, images_per_second (without the pilot).
     effects: variant, label, arm, sampler, sampler_label, against (a method), against_label, metric, scale ("ratio" or
         "difference"), n, failed, effect, low, high, level, p, p_adjusted: paired over seeds.
     frontier: variant, label, arm, sampler, sampler_label, evaluations (rows of networks an image), acceptance,
         fid_ratio (to prior), low, high, efficient.
     break_even: variant, label, arm, weights, reweight_seconds, latent_rs_milliseconds, against (a method),
-        against_label, against_milliseconds, images (inf: never), low, high.
+        against_label, against_milliseconds, pilot_seconds, images (inf: never), low, high.
     weights: variant, label, arm, weights, weights_label, n, finished; w_mean, w_max, acceptance and ess, each with
         its _low and _high.
     weight_runs: one row a (run, weights): identity, weights, weights_label, outcome, step, stopped_early, w_mean,

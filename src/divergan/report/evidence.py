@@ -201,15 +201,18 @@ def _arms_apart(effects: pd.DataFrame) -> list[dict[str, Any]]:
             "against": against,
             "variants": len(own),
             "sure": int((own["p_adjusted"] < ALPHA).sum()),
-            "least": text(own["effect"].min()),
-            "most": text(own["effect"].max()),
+            "least": number(own["effect"].min()),
+            "most": number(own["effect"].max()),
         }
         for (arm, against), own in effects[effects["effect"].notna()].groupby(["arm", "against"], sort=False)
     ]
 
 
 def _best_by_features(fids: pd.DataFrame, runs: pd.DataFrame) -> list[dict[str, Any]]:
-    """By arm: the variants that some feature set puts first by mean log FID over the seeds that all of them have."""
+    """By arm: the variants that some feature set puts first by mean log FID, with how many sets do.
+
+    Of the variants all of whose runs finished, and that have as many runs as any: the others' means are of other seeds.
+    """
     if fids.empty or fids["features"].nunique() < 2:
         return []
     finished = fids[(fids["outcome"] == "finished") & (fids["fid"] > 0)].assign(log_fid=lambda t: np.log(t["fid"]))

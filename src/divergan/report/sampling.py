@@ -13,14 +13,13 @@ import pandas as pd
 from divergan.comparison import CONFIDENCE, SEEDS_TO_JUDGE
 from divergan.figures import Tables
 from divergan.report.wording import MINUS, NONE, text
+from divergan.sampler_evidence import costs_an_image
 
 CONTROLS = ("random_rejection", "trained_on")  # methods: what a re-weighting sampler must beat to have learned anything
 METRICS = ("fid", "kid", "precision", "recall", "density", "coverage", "modes_covered")
 CELL = ("mean", "low", "high")  # the parts of a printed cell
 ALPHA = 1 - CONFIDENCE  # of Holm's procedure over the samplers of a variant
 RATIO = ("fid_ratio", "low", "high")
-COSTS = ("draws", "generator_evaluations", "critic_evaluations", "weight_evaluations", "gradient_steps")
-THROUGH_PILOT = ("draws", "generator_evaluations", "critic_evaluations")  # the costs that count the rows of a pilot
 
 Scales = Mapping[str, tuple[float, int]]  # metric -> the factor and the decimals of its printed effects
 
@@ -51,7 +50,7 @@ def _effects(tables: Tables) -> list[dict[str, Any]]:
         return []
     own, methods = against_prior(tables), _entries(tables)["method"]
     scales = scales_of(own)
-    moved, onward = _with_own_generator(tables), tables.effects[tables.effects["against"] == "trained_on"]
+    moved, onward = _with_own_generator(tables), _trained_on(tables)
     return [
         named(group.iloc[0])
         | {
@@ -81,16 +80,25 @@ def _effects_row(rows: pd.DataFrame, methods: pd.Series, scales: Scales, pairs: 
 
 
 def _with_own_generator(tables: Tables) -> set[str]:
-    """The entries whose weights come with a generator that was trained on: they do not sample the run's own."""
-    settings, entries = tables.weight_settings, _entries(tables)
-    if settings.empty:
+    """The entries, controls aside, whose generator was trained on: they do not sample the run's own."""
+    samplers = tables.samplers
+    if samplers.empty:
         return set()
-    joint = settings.loc[(settings["name"] == "joint") & (settings["value"] == "True"), "weights"]
-    return set(entries.index[entries["weights"].isin(joint) & ~entries["method"].isin(CONTROLS)])
+    return set(samplers.loc[samplers["own_generator"].astype(bool) & ~samplers["method"].isin(CONTROLS), "sampler"])
+
+
+def _trained_on(tables: Tables) -> pd.DataFrame:
+    """The effects against a generator that was trained on for the compute of the sampler's own weights."""
+    effects, entries = tables.effects, _entries(tables)
+    if effects.empty:
+        return effects
+    labels = tables.samplers.drop_duplicates("sampler").set_index("sampler_label")["weights"].fillna("")
+    equal = effects["sampler"].map(entries["weights"]) == effects["against_label"].map(labels)
+    return effects[(effects["against"] == "trained_on") & equal]
 
 
 def _moved(group: pd.DataFrame, onward: pd.DataFrame, scales: Scales, moved: set[str]) -> list[dict[str, Any]]:
-    """Those entries: their FID over the prior's, and over that of the generator trained on for as long without them."""
+    """Those entries: their FID over the prior's, and over that of the generator trained on without their weights."""
     own = group[(group["metric"] == "fid") & group["sampler"].isin(moved)]
     control = onward[(onward["variant"] == group["variant"].iloc[0]) & (onward["metric"] == "fid")].set_index("sampler")
     return [
@@ -206,13 +214,10 @@ def _costs(tables: Tables) -> list[dict[str, Any]]:
         drawn = drawn.merge(seconds[["key", "sampler", "images_per_second"]], on=["key", "sampler"], how="left")
     rows = []
     for _, own in drawn.groupby("sampler", sort=False):
-        images = own["images"]
-        pilot = dict.fromkeys(THROUGH_PILOT, own["pilot"])
-        a_unit = {name: (own[name] - pilot.get(name, 0)) / images for name in COSTS}
         speed = own["images_per_second"] if "images_per_second" in own else pd.Series([np.nan])
         rows.append({
             "sampler": own["sampler_label"].iloc[0], "runs": len(own),
-            **{name: _spread(values) for name, values in a_unit.items()},
+            **{str(name): _spread(values) for name, values in costs_an_image(own).items()},
             "acceptance": _spread(own["acceptance"]), "images_per_second": _spread(speed),
             "pilot": _spread(own["pilot"]),
         })  # fmt: skip

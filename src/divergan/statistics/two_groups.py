@@ -126,12 +126,13 @@ def sign_test(won: int, n: int) -> Result:
     than six seeds never give p < 0.05. Raises StatisticsError for impossible counts.
     """
 
-    def interval(level: float) -> Interval:
-        return proportion_interval(won, n, level)
+    proportion_interval(won, n)  # refuses impossible counts
+    p = min(1.0, 2 * float(min(stats.binom.cdf(won, n, 0.5), stats.binom.sf(won - 1, n, 0.5))))
 
-    interval(0.95)  # refuses impossible counts
-    tails = (stats.binom.cdf(won, n, 0.5), stats.binom.sf(won - 1, n, 0.5)) if n else (1.0, 1.0)
-    p = min(1.0, 2 * float(min(tails)))
+    def interval(level: float) -> Interval:
+        low, high = proportion_interval(won, n, level)
+        return (low, high) if p < (1 - level) * BELOW else (min(low, 0.5), max(high, 0.5))
+
     return Result(effect=won / n if n else nan, p_value=p, interval=interval, n=(n, 0), method="sign test")
 
 
