@@ -254,7 +254,7 @@ def _limits(tables: Tables) -> dict[str, Any]:
 
 
 def _settling(tables: Tables) -> list[dict[str, str]]:
-    """By arm: how far FIDs of finished runs moved between the last two checkpoints; [] where all by less than SETTLED."""
+    """By arm: how far FIDs of finished runs moved between the last checkpoints; [] where all by less than SETTLED."""
     curves = tables.over_training
     if curves.empty:
         return []
