@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from divergan.claims.wording import number
 from divergan.comparison import summarise
 from divergan.figures.declaration import outcome
 from divergan.page import HERE, content, pictures
@@ -161,7 +162,7 @@ def test_failures_are_said_and_are_last(read, study):
 def test_the_answer_sets_the_arms_beside_each_other_and_says_whether_fids_had_settled(read, study):
     told = re.sub(r"\s+", " ", read.all("body")[0].text)
     effects = study.arm_effects["effect"].dropna()
-    assert f"has {text(effects.min())} to {text(effects.max())} times the FID of the arm" in told
+    assert f"has {number(effects.min())} to {number(effects.max())} times the FID of the arm" in told
     assert "of the training FIDs fell by" in told
 
 

@@ -194,6 +194,19 @@ def test_the_words_count_the_significant_effects_and_name_the_controls_among_the
     assert "Of the controls Generator trained on takes it to 0.6" in page
 
 
+def test_what_samples_a_generator_that_was_trained_on_is_told_apart(study, page, tmp_path):
+    (released,) = told(study)["effects"][0]["told"]["moved"]
+    assert (released["sampler"], released["trained_on"]) == ("latentRS, weights as released", [])
+    assert "without them" not in page, "the control of other weights had another compute"
+    control = study.samplers["sampler"] == "trained_on"
+    samplers = study.samplers.assign(weights=study.samplers["weights"].mask(control, "released"))
+    page = chapter(replace(study, samplers=samplers), tmp_path)
+    row = study.effects.query("variant == 'bce.stabilised' and sampler == 'latent_rs_released' and metric == 'fid'")
+    ratio = fixed(row.query("against == 'trained_on'")["effect"].iloc[0], 3)
+    assert f", and {ratio} [" in page
+    assert "times that of the generator trained on for the compute of these weights, without them." in page
+
+
 def test_few_pairs_are_shown_not_judged(study, page, tmp_path):
     assert "shown, not judged" not in page
     few = chapter(replace(study, effects=study.effects.assign(n=2)), tmp_path)

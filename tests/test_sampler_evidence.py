@@ -179,6 +179,11 @@ def test_the_frontier_by_hand():
     assert table.loc["drs", ["acceptance", "fid_ratio"]].to_list() == pytest.approx([0.25, 0.7], rel=1e-3)
     assert table.loc["prior", ["fid_ratio", "low", "high"]].to_list() == [1, 1, 1]
     assert set(table.index[table["efficient"]]) == {"prior", "latent_rs", "drs"}  # trained_on is a control
+    moved = sampled().assign(own_generator=lambda t: t["sampler"].isin(["trained_on", "latent_rs"]))
+    kept = frontier_table(moved).set_index("sampler")["efficient"]
+    assert set(kept.index[kept]) == {"prior", "drs"}, (
+        "a generator that was trained on is not cheap for being sampled so"
+    )
     half = stats.t.ppf(0.975, 4) * np.log(NOISE).std(ddof=1) / sqrt(5)
     drs = table.loc["drs"]
     assert log(drs["high"] / drs["fid_ratio"]) == pytest.approx(half)

@@ -16,6 +16,7 @@ from divergan.statistics import (
     equivalence,
     failure_difference,
     order_agreement,
+    sign_test,
     spread_ratio,
 )
 from divergan.statistics.shift import WorstRank, mann_whitney_cdf
@@ -357,3 +358,23 @@ def test_runs_that_are_no_runs_are_refused():
             difference(bad, [1.0, 2.0], paired=False)
     with pytest.raises(StatisticsError, match="2 runs of x cannot be paired with 3"):
         difference([1.0, 2.0], [1.0, 2.0, 3.0], paired=True)
+
+
+@pytest.mark.parametrize("n", [1, 5, 6, 9])
+def test_the_sign_test_is_the_binomial_one_and_its_interval_agrees(n: int):
+    for won in range(n + 1):
+        found = sign_test(won, n)
+        assert found.p_value == pytest.approx(stats.binomtest(won, n).pvalue)
+        assert found.effect == won / n
+        for level in (0.5, 0.9, 0.95, 0.99, 1 - found.p_value):  # the last is the edge, where p is not below 1 - level
+            low, high = found.interval(level)
+            assert (low <= 0.5 <= high) == (found.p_value >= (1 - level) * (1 - 1e-9))
+    assert sign_test(5, 5).p_value == pytest.approx(2 / 2**5), "five seeds never give p < 0.05"
+    assert sign_test(6, 6).interval(0.95)[0] > 0.5
+
+
+def test_the_sign_test_of_nothing_and_of_the_impossible():
+    found = sign_test(0, 0)
+    assert (found.p_value, found.interval(0.95)) == (1, (0, 1))
+    with pytest.raises(StatisticsError, match="impossible"):
+        sign_test(3, 2)

@@ -90,8 +90,8 @@ def _with_own_generator(tables: Tables) -> set[str]:
 def _trained_on(tables: Tables) -> pd.DataFrame:
     """The effects against a generator that was trained on for the compute of the sampler's own weights."""
     effects, entries = tables.effects, _entries(tables)
-    if effects.empty:
-        return effects
+    if effects.empty or tables.samplers.empty:
+        return effects[:0]
     labels = tables.samplers.drop_duplicates("sampler").set_index("sampler_label")["weights"].fillna("")
     equal = effects["sampler"].map(entries["weights"]) == effects["against_label"].map(labels)
     return effects[(effects["against"] == "trained_on") & equal]
