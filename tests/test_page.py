@@ -163,7 +163,7 @@ def test_the_answer_sets_the_arms_beside_each_other_and_says_whether_fids_had_se
     told = re.sub(r"\s+", " ", read.all("body")[0].text)
     effects = study.arm_effects["effect"].dropna()
     assert f"has {number(effects.min())} to {number(effects.max())} times the FID of the arm" in told
-    assert "of the training FIDs fell by" in told
+    assert "Training was cut where FIDs still moved: they fell by" in told
 
 
 def test_a_run_has_its_recipe_and_what_finds_it_in_mlflow(read):

@@ -29,6 +29,7 @@ NETWORKS = ("generator_evaluations", "critic_evaluations", "weight_evaluations")
 COSTS = ("draws", *NETWORKS, "gradient_steps")
 THROUGH_PILOT = ("draws", "generator_evaluations", "critic_evaluations")  # the costs that count the rows of a pilot
 WEIGHT_VALUES = ("w_mean", "w_max", "acceptance", "ess")
+SHARES = ("acceptance", "ess")  # of them
 VARIANT = ["variant", "label", "arm"]
 SAMPLER = ["sampler", "sampler_label"]
 RUN_FACTS = (
@@ -138,7 +139,7 @@ def weights_summary(weights: pd.DataFrame) -> pd.DataFrame:
         row |= {"n": len(own), "finished": int((own["outcome"] == "finished").sum())}
         for name in WEIGHT_VALUES:
             values = own[name].astype(float)[np.isfinite(own[name].astype(float))].to_numpy()
-            low, high = mean_interval(values, CONFIDENCE)
+            low, high = np.clip(mean_interval(values, CONFIDENCE), 0, 1 if name in SHARES else inf)
             row |= {name: values.mean() if len(values) else nan, f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
     return pd.DataFrame(rows, columns=WEIGHTS)

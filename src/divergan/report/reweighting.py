@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isnan
+from math import inf, isnan
 from typing import Any
 
 import numpy as np
@@ -57,14 +57,14 @@ def _ranged(row: Mapping[Any, Any], name: str) -> dict[str, str]:
     return _cell(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
-def _mean(values: pd.Series) -> dict[str, str]:
-    """Mean over runs with Student's interval; without an interval where all are equal or there is one alone."""
+def _mean(values: pd.Series, least: float, most: float) -> dict[str, str]:
+    """Mean over runs with Student's interval, cut where values end; without one where all are equal or one is alone."""
     finite = values[np.isfinite(values)]
     if finite.empty:
         return dict.fromkeys(CELL, NONE)
     if not np.ptp(finite):
         return {"mean": plain(float(finite.iloc[0])), "low": NONE, "high": NONE}
-    return _cell(float(finite.mean()), *mean_interval(finite.to_numpy(), CONFIDENCE))
+    return _cell(float(finite.mean()), *np.clip(mean_interval(finite.to_numpy(), CONFIDENCE), least, most))
 
 
 def _planar(planar: pd.DataFrame) -> list[dict[str, Any]]:
@@ -86,10 +86,17 @@ def _planar(planar: pd.DataFrame) -> list[dict[str, Any]]:
             "change": _change(own["w1_after"] - own["w1_before"]),
             "closed": _closed(own),
             "modes_lost": bool((own["modes_after"] < own["modes_before"]).any()),
-            **{column: _mean(own[column]) for column in columns},
+            **{column: _mean(own[column], *_ends(column)) for column in columns},
         }
         for _, own in groups
     ]
+
+
+def _ends(column: str) -> tuple[float, float]:
+    """Between what the values of a column of the planar table lie: distances and counts, correlations, shares."""
+    if column.endswith("_correlation"):
+        return -1.0, 1.0
+    return 0.0, inf if column.startswith(("w1_", "modes_")) else 1.0
 
 
 def _change(differences: pd.Series) -> str:
