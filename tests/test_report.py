@@ -111,6 +111,21 @@ def test_the_best_of_an_arm_is_that_of_the_least_mean(large):
     assert arm["best"]["label"] == summary["mean"].idxmin()
 
 
+def test_findings_name_who_is_one_game_with_the_best_and_the_best_recall(large):
+    runs, own = large.runs, large.runs["arm"] == "stabilised"
+    measured = [name for name in large.metrics if name in runs]
+    for seed in runs["seed"].unique():
+        (bce,) = runs.index[own & (runs["objective"] == "bce") & (runs["seed"] == seed)]
+        gan = own & (runs["objective"] == "gan") & (runs["seed"] == seed)
+        runs = runs.assign(**{name: runs[name].mask(gan, runs.loc[bce, name]) for name in measured})
+    runs = runs.assign(fid=runs["fid"].mask(own & runs["objective"].isin(["bce", "gan"]), runs["fid"] / 100))
+    released, stabilised = content(replace(large, runs=runs))["arms"]
+    assert (set(stabilised["level"]), released["level"]) == ({"BCE", "GAN"}, [])
+    recalls = runs[own].groupby("label")["recall"].mean()
+    (best,) = stabilised["recall"]
+    assert (best["label"], best["mean"]) == (recalls.idxmax(), text(recalls.max()))
+
+
 def test_findings_and_limits_say_whether_fids_had_settled(large, large_folder):
     falling = large.over_training.assign(
         fid=100 * 0.5 ** (large.over_training["step"] / large.over_training["step"].max())

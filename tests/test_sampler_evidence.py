@@ -324,7 +324,7 @@ def test_sampled_runs_keep_what_the_run_is_and_take_the_samplers_metrics():
     assert drs["recall"].isna().all(), "what no sampler measured is not the run's own"
     assert drs["evaluations"].to_list()[:4] == [8] * 4
     assert (drs["training_images"] == 2500).all()
-    assert set(extended.columns) == {*runs.columns, "evaluations"}
+    assert set(extended.columns) == {*runs.columns, "evaluations", "own_generator"}
 
 
 def verdicts(samplers: pd.DataFrame) -> pd.DataFrame:
@@ -366,3 +366,13 @@ def test_a_sampler_that_was_stuck_is_not_left_out_of_a_claim():
     ]  # fmt: skip
     assert rows.loc["latent-rs-cheaper-than-drs", "n_x"] == 5
     assert rows.loc["released-latent-rs-lowers-fid", "reason"] == "not run in this study: bce/latent_rs_released"
+
+
+def test_a_claim_on_a_sampler_whose_generator_was_trained_on_says_so():
+    moved = sampled().assign(own_generator=lambda t: t["sampler"].isin(["trained_on", "latent_rs"]))
+    told = verdicts(moved)
+    of_latent_rs = told["variant"] == "bce/latent_rs"
+    judged = told["p"].notna()
+    assert (told.loc[of_latent_rs & judged, "reason"] == "the generator was trained on meanwhile").all()
+    assert (of_latent_rs & judged).any()
+    assert not verdicts(sampled())["reason"].str.contains("trained on meanwhile").any()

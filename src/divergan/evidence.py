@@ -216,12 +216,12 @@ def controls_table(runs: pd.DataFrame, floors: pd.DataFrame, controls: pd.DataFr
         beside = geometric_mean(own["fid"])
         rows += [
             control(f"{variant}-unrescaled", f"{who}: unrescaled samples", geometric_mean(own["fid_unrescaled"]),
-                    beside, "its FID in this report", "negative values become black"),
+                    beside, "its FID here (geometric mean)", "negative values become black"),
             control(f"{variant}-training-reference", f"{who}: training images as reference",
-                    geometric_mean(own["fid_training_reference"]), beside, "its FID in this report",
+                    geometric_mean(own["fid_training_reference"]), beside, "its FID here (geometric mean)",
                     "against the images that the generator saw"),
             control(f"{variant}-as-released", f"{who}: both", geometric_mean(own["fid_as_released"]), beside,
-                    "its FID in this report", "the released evaluation"),
+                    "its FID here (geometric mean)", "the released evaluation"),
             control(f"{variant}-nearest", f"{who}: distance to the nearest training image",
                     own["nearest_training_distance"].mean(), own["held_out_distance"].mean(), "held-out real images",
                     "clearly below: copies"),

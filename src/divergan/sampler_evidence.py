@@ -161,7 +161,8 @@ def sampled_runs(runs: pd.DataFrame, samplers: pd.DataFrame) -> pd.DataFrame:
     drawn = samplers.assign(variant=names, evaluations=_evaluations(samplers))
     rows = drawn.drop(columns="outcome").merge(facts, on="key", validate="many_to_one")
     rows["key"] += "/" + rows["sampler"]
-    return pd.concat([runs, rows[[name for name in rows if name in {*runs, "evaluations"}]]], ignore_index=True)
+    kept = {*runs, "evaluations", "own_generator"}
+    return pd.concat([runs, rows[[name for name in rows if name in kept]]], ignore_index=True)
 
 
 def _groups(table: pd.DataFrame, *by: str) -> Iterator[tuple[Any, pd.DataFrame]]:

@@ -182,7 +182,10 @@ def confounded(evidence: Evidence, variant: str, against: str) -> str:
     """In what the trainings of two variants differ beside the objective, as far as told; empty where in nothing."""
     x, y = evidence.table(variant).iloc[0], evidence.table(against).iloc[0]
     told = (what for what in ("generator_loss", "regulariser", "steps") if pd.notna(x.get(what)))
-    return "; ".join(f"{what.replace('_', ' ')}: {x[what]} against {y[what]}" for what in told if x[what] != y[what])
+    differing = [f"{what.replace('_', ' ')}: {x[what]} against {y[what]}" for what in told if x[what] != y[what]]
+    if (x.get("own_generator") is True) != (y.get("own_generator") is True):
+        differing.append("the generator was trained on meanwhile")
+    return "; ".join(differing)
 
 
 def order(claim: Claim, evidence: Evidence, *variants: str) -> Finding:
@@ -193,7 +196,7 @@ def order(claim: Claim, evidence: Evidence, *variants: str) -> Finding:
     if len(common) < 2:
         ours = np.array(list(zip(*map(array, runs), strict=False)))
     if len(ours) < 2:
-        return Finding(reason="one run or none of every variant: a test needs two", seeds_needed=2)
+        return Finding(reason="some variant has fewer than two runs: a test needs two", seeds_needed=2)
     published = np.array([evidence.published_value(name) for name in claim.published])
     taus = [statistics.order_agreement(published, row[None]).effect for row in ours]
     result = statistics.order_agreement(published, ours, margin=claim.margin)
@@ -227,7 +230,7 @@ def seeds(claim: Claim, evidence: Evidence, *variants: str) -> Finding:
         margin=margin,
         result=unbounded(result, margin, above=lost > 0),
         decide=beyond("higher", margin),
-        reason=f"{lost} of {len(pairs)} pairs have a failed run: no upper end" if lost else "",
+        reason=f"pairs with a failed run: {lost} of {len(pairs)}, so no upper end" if lost else "",
     )
 
 

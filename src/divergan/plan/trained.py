@@ -205,17 +205,24 @@ def variant_facts(study: params.Study, key: str, training: params.Training) -> d
     } | ({"conditional": True} if training.conditional else {})
 
 
-def sampler_facts(study: params.Study) -> dict[str, dict[str, str]]:
+def sampler_facts(study: params.Study) -> dict[str, dict[str, Any]]:
     """What tables print of a sampler's entry beside its numbers; `own_generator`: not the run's, but one trained on."""
-    of_the_run = {"method": PRIOR, "weights": "", "own_generator": False}
-    facts = {PRIOR: {"sampler_label": SAMPLERS[PRIOR].label} | of_the_run}
-    chapter = study.reweighting
-    for name, (sampler, own) in {n: chapter.sampler_of(n) for n in chapter.samplers}.items() if chapter else ():
+    facts: dict[str, dict[str, Any]] = {
+        PRIOR: {"sampler_label": SAMPLERS[PRIOR].label, "method": PRIOR, "weights": "", "own_generator": False}
+    }
+    if study.reweighting is None:
+        return facts
+    for name in study.reweighting.samplers:
+        sampler, own = study.reweighting.sampler_of(name)
         weights = getattr(own, "weights", "")
         shown = own.model_copy(update={"weights": weights_labels(study)[weights]}) if weights else own
-        onward = "trained_on" in sampler.needs or bool(weights and chapter.weights_of(weights).joint)
-        facts[name] = {"sampler_label": sampler.described(shown), "method": sampler.name, "weights": weights}
-        facts[name] |= {"own_generator": onward}
+        joint = bool(weights) and study.reweighting.weights_of(weights).joint
+        facts[name] = {
+            "sampler_label": sampler.described(shown),
+            "method": sampler.name,
+            "weights": weights,
+            "own_generator": "trained_on" in sampler.needs or joint,
+        }
     return facts
 
 

@@ -58,6 +58,7 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
     """
     summary = summarise(tables.runs, tables.metrics)
     failed = tables.runs[tables.runs["outcome"] != "finished"]
+    identical = _identical(tables)
     return {
         "title": provenance["title"],
         "study": provenance["study"],
@@ -67,7 +68,7 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
         "runs": len(tables.runs),
         "finished": len(tables.runs) - len(failed),
         "judged": [bool(j) for j in summary.loc[summary["metric"] == HEADLINE, "judged"]],
-        "arms": [_arm(arm, tables, summary) for arm in tables.runs["arm"].unique()],
+        "arms": [_arm(arm, tables, summary, identical) for arm in tables.runs["arm"].unique()],
         "regimes": _regimes(tables.runs),
         "confounded": list(tables.runs.groupby("arm", sort=False)["regulariser"].nunique().loc[lambda n: n > 1].index),
         "divergences": [_divergence(o) for o in trained(tables).values() if hasattr(o, "activation")],
@@ -77,7 +78,7 @@ def values(tables: Tables, published: pd.DataFrame, provenance: Provenance) -> d
         "conditional": list(tables.runs.loc[tables.runs["key"].isin(list(tables.sample_labels)), "arm"].unique()),
         "metrics": [_metric(m, tables) for m in tables.metrics.values()],
         "results": _results(tables, summary),
-        "identical": _identical(tables),
+        "identical": identical,
         "published": published_values(published, tables),
         "failures": [_failure(run) for run in failed.to_dict("records")],
         "limits": _limits(tables),
@@ -172,8 +173,9 @@ def _above_floor(mean: float, tables: Tables) -> str:
     return NONE if floor_value is None else text(mean - floor_value, mean)
 
 
-def _arm(arm: str, tables: Tables, summary: pd.DataFrame) -> dict[str, Any]:
-    """An arm's best variant, that of the highest mean, those without a value, and the others beside BCE.
+def _arm(arm: str, tables: Tables, summary: pd.DataFrame, identical: list[dict[str, Any]]) -> dict[str, Any]:
+    """An arm's best variant with those that are one game with it, that of the highest mean, those without a value, the
+    best recall, and the others beside BCE.
 
     Of the variants with seeds enough to judge, where there are such.
     """
@@ -185,10 +187,22 @@ def _arm(arm: str, tables: Tables, summary: pd.DataFrame) -> dict[str, Any]:
     return {
         "name": arm,
         "beside_bce": _beside_bce(arm, tables),
+        "level": next((g["labels"] for g in identical if arm in g["arms"] and first["label"] in g["labels"]), []),
+        "recall": _best_recall(summary[summary["arm"] == arm], tables),
         "best": _ranked(first, tables) if first["n"] else None,
         "highest": _ranked(with_value.iloc[-1], tables) if len(with_value) > 1 else None,
         "without_value": list(order.loc[order["n"] == 0, "label"]),
     }
+
+
+def _best_recall(summary: pd.DataFrame, tables: Tables) -> list[dict[str, str]]:
+    """The variant of the highest recall: a generator of few images can have any precision, but not this."""
+    own = summary[(summary["metric"] == "recall") & summary["mean"].notna()]
+    if own.empty:
+        return []
+    floor = text(floor_of(tables, "recall"))
+    best = own.nlargest(1, "mean").to_dict("records")
+    return [{"label": row["label"], "mean": text(row["mean"]), "floor": floor} for row in best]
 
 
 def _beside_bce(arm: str, tables: Tables) -> list[dict[str, Any]]:

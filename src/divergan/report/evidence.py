@@ -39,6 +39,9 @@ def evidence_values(tables: Tables) -> dict[str, Any]:
         "variance": [_share(row) for row in tables.variance.to_dict("records")],
         "arm_effects": [_beside(row) for row in tables.arm_effects.to_dict("records")],
         "arms_apart": _arms_apart(tables.arm_effects),
+        "least_agreement": [_pair(row) for row in tables.agreement.nsmallest(1, "tau").to_dict("records")]
+        if len(tables.agreement)
+        else [],
         "best_by_features": _best_by_features(tables.feature_fids, tables.runs),
         **_ablation(tables.ablation),
     }
@@ -225,7 +228,7 @@ def _best_by_features(fids: pd.DataFrame, runs: pd.DataFrame) -> list[dict[str, 
             labels = own.drop_duplicates("variant").set_index("variant")["label"]
             first = means.idxmin(axis="columns").value_counts()
             rows.append({"arm": str(arm), "sets": len(means),
-                         "first": [{"label": labels[v], "n": int(n)} for v, n in first.items()]})  # fmt: skip
+                         "first": [{"label": labels[str(v)], "n": int(n)} for v, n in first.items()]})  # fmt: skip
     return rows
 
 

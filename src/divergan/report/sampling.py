@@ -187,6 +187,7 @@ def _controls(tables: Tables) -> dict[str, Any]:
         named(group.iloc[0])
         | {
             "n": int(group["n"].max()),
+            "beating": sum(_beats_all(rows) for _, rows in group.groupby("sampler", sort=False)),
             "rows": [
                 {"sampler": rows["sampler_label"].iloc[0], "cells": _by_control(rows, scales)}
                 for _, rows in group.groupby("sampler", sort=False)
@@ -195,6 +196,12 @@ def _controls(tables: Tables) -> dict[str, Any]:
         for _, group in own.groupby("variant", sort=False)
     ]
     return {"against": [name for name in CONTROLS if name in set(own["against"])], "groups": groups}
+
+
+def _beats_all(rows: pd.DataFrame) -> bool:
+    """Whether a sampler's FID is significantly below that of every control."""
+    fid = rows[rows["metric"] == "fid"]
+    return bool(((fid["effect"] < 1) & (fid["p_adjusted"] < ALPHA)).all())
 
 
 def _by_control(rows: pd.DataFrame, scales: Scales) -> dict[str, dict[str, Any]]:
@@ -255,10 +262,12 @@ def _frontier(tables: Tables) -> list[dict[str, Any]]:
     if tables.frontier.empty:
         return []
     decimals = scales_of(against_prior(tables)).get("fid", (1.0, 2))[1]
+    methods = _entries(tables)["method"]
+    unranked = {*methods.index[methods.isin(CONTROLS)], *_with_own_generator(tables)}
     return [
         named(own.iloc[0])
         | {
-            "entries": len(own),
+            "entries": int((~own["sampler"].isin(unranked)).sum()),
             "efficient": [
                 {
                     "sampler": row["sampler_label"],
