@@ -48,7 +48,7 @@ ui: $(SETUP)  ## the MLflow UI at http://127.0.0.1:5000, this machine only
 test: $(SETUP)  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder --durations 20
 
-fuzz: $(SETUP)  ## the property tests with 1000 made-up files each: a quarter of an hour
+fuzz: $(SETUP)  ## the property tests with 1000 made-up files each: minutes
 	OMP_NUM_THREADS=1 FUZZ=thorough $(BIN)/python -m pytest tests/test_fuzz.py
 
 docs: .venv/.docs-set-up  ## the documentation as a site -> docs/_build/index.html, read without a network
