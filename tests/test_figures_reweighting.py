@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from divergan.figures import drawable
-from divergan.figures.reweighting import DOWN, WIDEST, columns_by_rank, ranked_runs
+from divergan.figures.reweighting import DOWN, WIDEST, columns_by_rank, ended, ranked_runs
 from divergan.figures.sampling import COLOURS, MARKERS, against_prior, kinds
 from divergan.figures.style import mosaic
 from drawing import drawn, texts
@@ -187,3 +187,14 @@ def test_distances_are_those_of_each_seed(study):
     ]
     expected += [learned["w1_oracle"], learned["w1_floor"]]
     assert dots == [sorted(values) for values in expected]
+
+
+def test_a_caption_names_the_shown_runs_whose_weights_did_not_finish(study):
+    shown = ranked_runs(study).iloc[0]
+    finished = replace(study, weight_runs=study.weight_runs.assign(outcome="finished"))
+    assert ended(finished) == ended(replace(study, weight_runs=pd.DataFrame())) == ""
+    first = study.weight_runs.drop_duplicates("key").index
+    own = study.weight_runs.index.isin(first) & (study.weight_runs["key"] == shown["key"])
+    constant = replace(study, weight_runs=finished.weight_runs.assign(outcome=np.where(own, "constant", "finished")))
+    assert f"seed {shown['seed']}: constant." in ended(constant)
+    assert ended(constant).count("seed") == 1

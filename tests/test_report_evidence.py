@@ -113,6 +113,11 @@ def test_a_loss_that_differs_from_bce_in_more_than_the_loss_is_marked(tmp_path):
     assert "* Not the loss alone" not in words(write(tmp_path, study, pictures=False))
 
 
+def test_the_feature_sets_that_agree_least_are_named(study, page):
+    row = study.agreement.loc[study.agreement["tau"].idxmin()]
+    assert f"the orders agree least between {row['a_label']} and {row['b_label']}, with" in page
+
+
 def test_verdicts_without_chance_are_counted_apart(study):
     exact = study.claims["id"] == study.claims["id"].iloc[0]
     claims = study.claims.assign(test=study.claims["test"].mask(exact, "definition"))

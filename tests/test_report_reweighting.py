@@ -207,6 +207,14 @@ def test_what_samples_a_generator_that_was_trained_on_is_told_apart(study, page,
     assert "times that of the generator trained on for the compute of these weights, without them." in page
 
 
+def test_intervals_on_the_plane_end_where_distances_and_shares_do(study):
+    odd = study.planar["seed"] % 2  # two of five seeds
+    for row in told(replace(study, planar=study.planar.assign(w1_after=2.0 * odd, off_after=1.0 * odd)))["planar"]:
+        ends = (row["w1_after"]["low"], row["off_after"]["low"], row["off_after"]["high"])
+        assert [float(end) for end in ends] == [0, 0, 1]
+        assert float(row["w1_after"]["high"]) > 1
+
+
 def test_few_pairs_are_shown_not_judged(study, page, tmp_path):
     assert "shown, not judged" not in page
     few = chapter(replace(study, effects=study.effects.assign(n=2)), tmp_path)

@@ -40,7 +40,7 @@ EFFECTS = [
     *VARIANT, *SAMPLER, "against", "against_label", "metric", "scale", "n", "failed", "effect", "low", "high", "level",
     "p", "p_adjusted",
 ]  # fmt: skip
-FRONTIER = [*VARIANT, *SAMPLER, "evaluations", "acceptance", "fid_ratio", "low", "high", "efficient"]
+FRONTIER = [*VARIANT, *SAMPLER, "evaluations", "acceptance", "fid_ratio", "low", "high", "ranked", "efficient"]
 BREAK_EVEN = [
     *VARIANT, "weights", "reweight_seconds", "latent_rs_milliseconds", "against", "against_label",
     "against_milliseconds", "pilot_seconds", "images", "low", "high",
@@ -79,9 +79,8 @@ def frontier_table(samplers: pd.DataFrame) -> pd.DataFrame:
     GRADIENT_STEP for each that passed backward. What is paid once, however many images follow, is not in them: a pilot,
     the training of w, or of a G that was trained on. They and `acceptance` are means over the runs that were drawn.
     `fid_ratio` is the geometric mean over seeds with its 95 % interval, or as in `effects_table` where a run failed.
-    `efficient`: no other sampler of the variant is at most as dear and better, where rejection at random, a control,
-    and what samples a G that was trained on, whose cost is in its training, neither are efficient nor stand in
-    another's way.
+    `ranked`: not rejection at random, a control, nor what samples a G that was trained on, whose cost is in its
+    training. `efficient`: ranked, and no other ranked sampler of the variant is at most as dear and better.
     """
     _check(samplers)
     rows: list[dict[str, Any]] = []
@@ -268,7 +267,8 @@ def _evaluations(samplers: pd.DataFrame) -> pd.Series:
 def _placed(entry: pd.DataFrame, prior: pd.DataFrame) -> dict[str, Any]:
     """Where a sampler stands between cost and quality."""
     drawn = entry[entry["outcome"] == "drawn"]
-    row = {name: entry[name].iloc[0] for name in (*VARIANT, *SAMPLER, "method", "own_generator")}
+    row = {name: entry[name].iloc[0] for name in (*VARIANT, *SAMPLER)}
+    row |= {"ranked": _method(entry) != "random_rejection" and not entry["own_generator"].iloc[0]}
     row |= {"evaluations": _evaluations(drawn).mean(), "acceptance": drawn["acceptance"].astype(float).mean()}
     if _method(entry) == "prior":
         return row | dict.fromkeys(("fid_ratio", "low", "high"), 1.0)
@@ -278,10 +278,10 @@ def _placed(entry: pd.DataFrame, prior: pd.DataFrame) -> dict[str, Any]:
 
 
 def _efficient(entry: dict[str, Any], entries: list[dict[str, Any]]) -> bool:
-    rivals = [one for one in entries if one["method"] != "random_rejection" and not one["own_generator"]]
+    rivals = [one for one in entries if one["ranked"]]
     return (
         isfinite(entry["fid_ratio"])
-        and entry in rivals
+        and entry["ranked"]
         and not any(
             other["evaluations"] <= entry["evaluations"] and other["fid_ratio"] < entry["fid_ratio"] for other in rivals
         )

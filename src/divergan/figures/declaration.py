@@ -53,7 +53,7 @@ class Tables:
     effects: variant, label, arm, sampler, sampler_label, against (a method), against_label, metric, scale ("ratio" or
         "difference"), n, failed, effect, low, high, level, p, p_adjusted: paired over seeds.
     frontier: variant, label, arm, sampler, sampler_label, evaluations (rows of networks an image), acceptance,
-        fid_ratio (to prior), low, high, efficient.
+        fid_ratio (to prior), low, high, ranked, efficient.
     break_even: variant, label, arm, weights, reweight_seconds, latent_rs_milliseconds, against (a method),
         against_label, against_milliseconds, pilot_seconds, images (inf: never), low, high.
     weights: variant, label, arm, weights, weights_label, n, finished; w_mean, w_max, acceptance and ess, each with

@@ -216,6 +216,7 @@ def _beside_bce(arm: str, tables: Tables) -> list[dict[str, Any]]:
     return [
         {
             "verdict": verdict,
+            "margin": digits(exponential(own["margin"].iloc[0])),
             "losses": [
                 {"label": labels[row["variant"]], "qualified": bool(row["reason"])}
                 | {name: digits(exponential(row[column])) for name, column in RATIO.items()}

@@ -16,6 +16,7 @@ from divergan.figures.ablation import failed
 from divergan.figures.claims import family_title
 from divergan.report.wording import NONE, source, text
 from divergan.statistics import seeds_needed
+from divergan.training import COLLAPSED_SPREAD
 
 EXACT = ("definition", "same_weights")  # tests without chance
 WORDS = {"arm": "", "direction": "", "reason": "", "method": ""}  # columns whose empty cells a CSV file reads as NaN
@@ -30,6 +31,7 @@ def evidence_values(tables: Tables) -> dict[str, Any]:
         "claim_counts": _counts(tables.claims),
         "claims_exact": _counts(tables.claims[tables.claims["test"].isin(EXACT)]) if len(tables.claims) else [],
         "judging": {
+            "collapsed": percent(COLLAPSED_SPREAD),
             "family_error": f"{100 * ALPHA:g} %",
             "power": f"{100 * (seeds_needed.__kwdefaults__ or {})['power']:g} %",  # the one that judging uses
         },

@@ -262,12 +262,10 @@ def _frontier(tables: Tables) -> list[dict[str, Any]]:
     if tables.frontier.empty:
         return []
     decimals = scales_of(against_prior(tables)).get("fid", (1.0, 2))[1]
-    methods = _entries(tables)["method"]
-    unranked = {*methods.index[methods.isin(CONTROLS)], *_with_own_generator(tables)}
     return [
         named(own.iloc[0])
         | {
-            "entries": int((~own["sampler"].isin(unranked)).sum()),
+            "entries": int(own["ranked"].sum()),
             "efficient": [
                 {
                     "sampler": row["sampler_label"],
